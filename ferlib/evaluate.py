@@ -1,0 +1,74 @@
+"""Metrics and intervals, on top of scikit-learn and scipy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    precision_recall_fscore_support,
+)
+
+
+def metrics(predicted: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+    """All that a record says of one set of predictions (N,) against labels (N,).
+
+    Rates are fractions. ``confusion`` counts images, rows are true classes, columns predicted ones.
+    ``per_class_recall`` is None for a class without images; such classes count as 0 in macro averages.
+    """
+    index = np.arange(len(classes))
+    found: dict[str, Any] = {"n": len(labels), "accuracy": float(accuracy_score(labels, predicted))}
+    for average in ("macro", "weighted"):
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            labels, predicted, labels=index, average=average, zero_division=0
+        )
+        found[average] = {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
+    counts = confusion_matrix(labels, predicted, labels=index)
+    support = counts.sum(axis=1)
+    found["per_class_recall"] = {
+        name: float(counts[i, i] / support[i]) if support[i] else None for i, name in enumerate(classes)
+    }
+    recalls = [r for r in found["per_class_recall"].values() if r is not None]
+    found["balanced_accuracy"] = float(np.mean(recalls))
+    found["confusion"] = counts.tolist()
+    return found
+
+
+def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval for a proportion of ``correct`` among ``n``, as fractions."""
+    interval = binomtest(int(correct), int(n)).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mcnemar_exact(a_correct: np.ndarray, b_correct: np.ndarray) -> dict[str, float]:
+    """McNemar's exact test on paired correctness (N,) of two models on the same images.
+
+    Returns ``only_a`` and ``only_b`` (images that only one of them gets right) and the two-sided
+    binomial ``p``; p is 1 where the models never disagree.
+    """
+    only_a = int(np.sum(a_correct & ~b_correct))
+    only_b = int(np.sum(~a_correct & b_correct))
+    p = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    return {"only_a": only_a, "only_b": only_b, "p": float(p)}
+
+
+def paired_bootstrap(
+    a_correct: np.ndarray, b_correct: np.ndarray, *, draws: int = 10_000, seed: int = 0, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Difference in accuracy b - a over the same images: estimate, lower and upper bound, as fractions.
+
+    Resampling images with replacement draws the counts of (only b right, only a right, rest) from a
+    multinomial distribution, which is what is sampled here.
+    """
+    n = len(a_correct)
+    only_b = np.sum(~a_correct & b_correct) / n
+    only_a = np.sum(a_correct & ~b_correct) / n
+    rng = np.random.default_rng(seed)
+    sample = rng.multinomial(n, [only_b, only_a, 1 - only_b - only_a], size=draws)
+    difference = (sample[:, 0] - sample[:, 1]) / n
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(difference, [tail, 1 - tail])
+    return float(only_b - only_a), float(low), float(high)
