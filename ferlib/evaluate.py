@@ -56,7 +56,12 @@ def mcnemar_exact(a_correct: np.ndarray, b_correct: np.ndarray) -> dict[str, flo
 
 
 def paired_bootstrap(
-    a_correct: np.ndarray, b_correct: np.ndarray, *, draws: int = 10_000, seed: int = 0, confidence: float = 0.95
+    a_correct: np.ndarray,
+    b_correct: np.ndarray,
+    *,
+    draws: int = 10_000,
+    seed: int = 0,
+    confidence: float = 0.95,
 ) -> tuple[float, float, float]:
     """Difference in accuracy b - a over the same images: estimate, lower and upper bound, as fractions.
 

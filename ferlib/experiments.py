@@ -129,7 +129,10 @@ _LUO_SE_CONV = replace(
     id="se_cnn-se_conv",
     row="CNN with SE Blocks (after every convolution)",
     variant={**_LUO.variant, "se": "conv"},
-    deviations=(*_LUO.deviations, "SE after every convolution (sections 1 and 3.2) instead of Figure 2's placement."),
+    deviations=(
+        *_LUO.deviations,
+        "SE after every convolution (sections 1 and 3.2) instead of Figure 2's placement.",
+    ),
 )
 
 _MERGED_NOTE = (
@@ -153,7 +156,10 @@ def _same(row: Experiment) -> Experiment:
         row,
         id=f"{row.id}-same",
         variant={**row.variant, "padding": "same"},
-        assumed={**row.assumed, "variant.padding": "Not printed. 'same', the other reading, beside Keras' default."},
+        assumed={
+            **row.assumed,
+            "variant.padding": "Not printed. 'same', the other reading, beside Keras' default.",
+        },
     )
 
 
@@ -177,5 +183,15 @@ def get(identifier: str) -> Experiment:
         from difflib import get_close_matches
 
         close = get_close_matches(identifier, EXPERIMENTS, n=3) or sorted(EXPERIMENTS)[:3]
-        raise FerlibError(f"unknown experiment {identifier!r}; did you mean {', '.join(close)}? See `ferlib list`")
+        raise FerlibError(
+            f"unknown experiment {identifier!r}; did you mean {', '.join(close)}? See `ferlib list`"
+        )
     return EXPERIMENTS[identifier]
+
+
+def quick(row: Experiment) -> Experiment:
+    """The same experiment shrunk to a minute's demonstration on the embedded synthetic faces.
+
+    Its record can only be a ``smoke`` run, which never enters a results table.
+    """
+    return replace(row, dataset="synthetic", dataset_options={}, epochs=6)

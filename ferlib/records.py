@@ -118,9 +118,13 @@ def read_predictions(path: Path | str) -> dict[str, np.ndarray]:
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
             arrays = dict(file)
     except (OSError, ValueError) as error:
-        raise RecordError(f"{path.with_suffix('.npz')}: cannot be read ({error}); run the experiment again") from None
+        raise RecordError(
+            f"{path.with_suffix('.npz')}: cannot be read ({error}); run the experiment again"
+        ) from None
     if arrays_sha256(arrays) != record["reproducible"]["predictions_sha256"]:
-        raise RecordError(f"{path.with_suffix('.npz')}: does not belong to its record; run the experiment again")
+        raise RecordError(
+            f"{path.with_suffix('.npz')}: does not belong to its record; run the experiment again"
+        )
     return arrays
 
 
@@ -131,7 +135,11 @@ def evidence(record: dict[str, Any]) -> tuple[int, int]:
 
 
 def write(
-    results: Path | str, reproducible: dict[str, Any], arrays: dict[str, np.ndarray], run: dict[str, Any], command: str
+    results: Path | str,
+    reproducible: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    run: dict[str, Any],
+    command: str,
 ) -> Path:
     """Write a record and its predictions; returns the record's path.
 
@@ -159,5 +167,13 @@ def write(
 
 def load_all(results: Path | str, experiment: str) -> list[dict[str, Any]]:
     """All records of one experiment in order of their seeds; an empty list where there are none."""
-    paths = sorted((Path(results) / experiment).glob("seed*.json"), key=lambda p: int(p.stem.removeprefix("seed")))
+    paths = sorted(
+        (Path(results) / experiment).glob("seed*.json"), key=lambda p: int(p.stem.removeprefix("seed"))
+    )
     return [read(p) for p in paths]
+
+
+def state_of(results: Path | str, experiment: str, seed: int) -> str:
+    """``none``, or the profile of the record of this experiment and seed."""
+    path = path_of(results, experiment, seed)
+    return read(path)["reproducible"]["profile"] if path.exists() else "none"

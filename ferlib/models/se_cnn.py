@@ -40,7 +40,16 @@ class ConvBlock(nn.Module):
     """
 
     def __init__(
-        self, c_in: int, c_mid: int, c_out: int, *, se: str, ratio: int, padding: str, norm: bool, dropout: float
+        self,
+        c_in: int,
+        c_mid: int,
+        c_out: int,
+        *,
+        se: str,
+        ratio: int,
+        padding: str,
+        norm: bool,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(c_in, c_mid, 3, padding=padding)
@@ -118,7 +127,13 @@ class SECNN(nn.Module):
         place = {True: "pool", False: "none"}.get(se, se) if isinstance(se, bool) else se
         if place not in SE_PLACES:
             raise ValueError(f"se must be one of {', '.join(SE_PLACES)}, True or False, not {se!r}")
-        block: dict[str, Any] = {"se": place, "ratio": ratio, "padding": padding, "norm": norm, "dropout": dropout[0]}
+        block: dict[str, Any] = {
+            "se": place,
+            "ratio": ratio,
+            "padding": padding,
+            "norm": norm,
+            "dropout": dropout[0],
+        }
         self.block1 = ConvBlock(channels, 32, 64, **block)
         self.block2 = ConvBlock(64, 128, 128, **block)
         self.block3 = ConvBlock(128, 256, 256, **block)
@@ -144,7 +159,9 @@ def final_side(size: int, padding: str) -> int:
     for _ in range(3):
         size = (size - 4 if padding == "valid" else size) // 2
     if size < 1:
-        raise ValueError("se_cnn needs images of at least 44 pixels a side with padding='valid', 8 with 'same'")
+        raise ValueError(
+            "se_cnn needs images of at least 44 pixels a side with padding='valid', 8 with 'same'"
+        )
     return size
 
 

@@ -1,0 +1,158 @@
+"""The command line ``ferlib``. Exit status 0: done, 1: ran and failed, 2: bad usage."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ferlib import __version__
+from ferlib.errors import FerlibError
+
+app = typer.Typer(
+    help="Replication of attention-based facial expression recognition: data, runs, records, book.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data_app = typer.Typer(help="Look at datasets on disk, or get them.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Root = Annotated[
+    Path | None, typer.Option("--root", help="Folder with the datasets. Default: environment variable FERLIB_DATA.")
+]
+DataRoot = Annotated[
+    str | None, typer.Option("--data-root", help="Folder with the datasets. Default: environment variable FERLIB_DATA.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Results = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@data_app.command("check")
+def data_check(
+    names: Annotated[list[str] | None, typer.Argument(help="Datasets. Default: all.", metavar="[NAME]...")] = None,
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """The dataset doctor: layout, counts against the published ones, duplicates, overlap, what to put right."""
+    from ferlib.data import NAMES
+    from ferlib.data.audit import check
+
+    reports = [check(name, root) for name in names or NAMES]
+    if as_json:
+        typer.echo(json.dumps([report.to_dict() for report in reports], indent=1))
+    else:
+        typer.echo("\n\n".join(report.to_text() for report in reports))
+    # asked for by name, a dataset must be there and sound; in a tour of all, a missing one is only told
+    if not all(report.ok for report in reports):
+        raise typer.Exit(1)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="ferplus; for the others this says how to ask their owners.")],
+    root: Root = None,
+) -> None:
+    """Download what may be downloaded (checksummed); say how to get the rest."""
+    from ferlib.data.fetch import fetch
+
+    typer.echo(fetch(name, root))
+
+
+@app.command("list")
+def list_(
+    pending: Annotated[bool, typer.Option("--pending", help="Only runs without a full record.")] = False,
+    paper: Annotated[str | None, typer.Option(help="Only this paper's, se_cnn say.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only runs on this dataset.")] = None,
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Every experiment and seed with what its record holds: none, reduced or full."""
+    from ferlib.experiments import EXPERIMENTS
+    from ferlib.records import state_of
+
+    rows = []
+    for row in EXPERIMENTS.values():
+        if (paper and row.paper != paper) or (dataset and row.dataset != dataset):
+            continue
+        for seed in row.seeds:
+            state = state_of(results, row.id, seed)
+            if not (pending and state == "full"):
+                rows.append({"id": row.id, "seed": seed, "dataset": row.dataset, "table": row.table, "state": state})
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    width = max((len(r["id"]) for r in rows), default=2)
+    for r in rows:
+        typer.echo(f"{r['id']:{width}}  seed {r['seed']}  {r['dataset']:9}  {r['table']:8}  {r['state']}")
+
+
+@app.command()
+def run(
+    ids: Annotated[list[str], typer.Argument(help="Experiment ids, see `ferlib list`.", metavar="ID...")],
+    seed: Annotated[list[int] | None, typer.Option(help="May be given several times. Default: the row's.")] = None,
+    profile: Annotated[
+        str, typer.Option(help="full: the row as it is. quick: 2 epochs on synthetic faces, to see it work.")
+    ] = "full",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Stop after this many epochs ('reduced').")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
+    data_root: DataRoot = None,
+    results: Results = Path("results"),
+    runs: Annotated[Path, typer.Option(help="Folder of checkpoints and weights.")] = Path("runs"),
+    restart: Annotated[bool, typer.Option("--restart", help="Ignore and replace an earlier checkpoint.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train experiments to records; a run that was interrupted goes on from its last finished epoch."""
+    from ferlib import records, train
+    from ferlib.experiments import get, quick
+
+    if profile not in ("full", "quick"):
+        raise typer.BadParameter("use full or quick", param_hint="--profile")
+    settings = train.Settings(device, precision, threads, epochs, results, runs, restart, data_root)
+    if profile == "quick":
+        settings = replace(settings, results=runs / "quick" / "records", runs=runs / "quick")
+    for original in [get(identifier) for identifier in ids]:
+        row = quick(original) if profile == "quick" else original
+        for k in seed or original.seeds:
+            path = train.run(row, k, settings, original=original)
+            found = records.read(path)["reproducible"]
+            accuracy = found["result"]["val_selected"]["accuracy"]
+            line: dict[str, Any] = {"record": str(path), "profile": found["profile"], "accuracy": accuracy}
+            typer.echo(json.dumps(line) if as_json else f"{path}: {found['profile']}, test accuracy {accuracy:.4f}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def book(context: typer.Context) -> None:
+    """Execute the notebooks and build the book: `ferlib book build|execute|check`, each with --help."""
+    from ferlib.book import main as book_main
+
+    raise typer.Exit(book_main(context.args))
+
+
+def main() -> None:
+    """Entry point: errors that the user can put right are one line on stderr and exit status 1."""
+    try:
+        app()
+    except FerlibError as error:
+        print(f"ferlib: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
