@@ -671,6 +671,9 @@ def main(argv: list[str] | None = None) -> int:
     except FerlibError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing unfinished was published", file=sys.stderr)
+        return 1
     return 0
 
 

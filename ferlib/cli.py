@@ -103,7 +103,7 @@ def run(
     ids: Annotated[list[str], typer.Argument(help="Experiment ids, see `ferlib list`.", metavar="ID...")],
     seed: Annotated[list[int] | None, typer.Option(help="May be given several times. Default: the row's.")] = None,
     profile: Annotated[
-        str, typer.Option(help="full: the row as it is. quick: 2 epochs on synthetic faces, to see it work.")
+        str, typer.Option(help="full: the row as it is. quick: 6 epochs on synthetic faces, or on 3,600 images of --data-root.")
     ] = "full",
     epochs: Annotated[int | None, typer.Option(min=1, help="Stop after this many epochs ('reduced').")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -125,7 +125,7 @@ def run(
     if profile == "quick":
         settings = replace(settings, results=runs / "quick" / "records", runs=runs / "quick")
     for original in [get(identifier) for identifier in ids]:
-        row = quick(original) if profile == "quick" else original
+        row = quick(original, real=data_root is not None) if profile == "quick" else original
         for k in seed or original.seeds:
             path = train.run(row, k, settings, original=original)
             found = records.read(path)["reproducible"]

@@ -77,3 +77,17 @@ def paired_bootstrap(
     tail = (1 - confidence) / 2
     low, high = np.quantile(difference, [tail, 1 - tail])
     return float(only_b - only_a), float(low), float(high)
+
+
+def best_and_worst_class(result: dict[str, Any]) -> tuple[str, str]:
+    """Names of the classes with the highest and the lowest recall."""
+    recalls = {name: r for name, r in result["per_class_recall"].items() if r is not None}
+    return max(recalls, key=lambda name: recalls[name]), min(recalls, key=lambda name: recalls[name])
+
+
+def confused_with(result: dict[str, Any], true: str, k: int = 2) -> list[tuple[str, int]]:
+    """The ``k`` classes that images of class ``true`` are most often taken for, with counts."""
+    names = list(result["per_class_recall"])
+    row = result["confusion"][names.index(true)]
+    wrong = [(name, count) for name, count in zip(names, row, strict=True) if name != true]
+    return sorted(wrong, key=lambda pair: -pair[1])[:k]

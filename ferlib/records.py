@@ -177,3 +177,8 @@ def state_of(results: Path | str, experiment: str, seed: int) -> str:
     """``none``, or the profile of the record of this experiment and seed."""
     path = path_of(results, experiment, seed)
     return read(path)["reproducible"]["profile"] if path.exists() else "none"
+
+
+def committed() -> list[Path]:
+    """Paths of the records that the repository holds, where this is a checkout."""
+    return sorted((Path(__file__).resolve().parents[1] / "results").glob("*/seed*.json"))

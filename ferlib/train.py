@@ -31,6 +31,7 @@ from ferlib import __version__, records
 from ferlib.augment import augment
 from ferlib.data import load
 from ferlib.data.dataset import FaceDataset
+from ferlib.data.duplicates import seen_in_training
 from ferlib.errors import FerlibError
 from ferlib.evaluate import metrics
 from ferlib.experiments import Experiment, get
@@ -91,6 +92,19 @@ def stream(seed: int, purpose: str, epoch: int = 0) -> int:
 
 def generator(seed: int, purpose: str, epoch: int, device: torch.device | str = "cpu") -> torch.Generator:
     return torch.Generator(device=device).manual_seed(stream(seed, purpose, epoch))
+
+
+def load_data(row: Experiment, root: str | os.PathLike[str] | None = None) -> FaceDataset:
+    """The row's dataset. The option ``subset`` keeps that many images, drawn evenly over splits (see ``quick``)."""
+    options = dict(row.dataset_options)
+    subset = options.pop("subset", None)
+    data = load(row.dataset, root, **options)
+    if subset is None or subset >= len(data):
+        return data
+    chosen = np.random.default_rng(0).permutation(len(data))
+    share = {"train": 2 / 3, "val": 1 / 6, "test": 1 / 6}
+    kept = [chosen[data.split[chosen] == split][: round(subset * part)] for split, part in share.items()]
+    return data.take(np.sort(np.concatenate(kept)))
 
 
 class Pixels:
@@ -476,14 +490,14 @@ def run(
         torch.set_num_threads(settings.threads)
     source = commit()
     if data is None:
-        data = load(row.dataset, settings.data_root, **row.dataset_options)
+        data = load_data(row, settings.data_root)
     device = resolve_device(settings.device)
     dtype = resolve_precision(settings.precision, device)
     state, stopped, parts = fit(row, seed, data, settings)
     labels = {split: part.labels.cpu().numpy() for split, part in parts.items()}
-    result = {name: reading_result(best, labels, data.classes, name) for name, best in state.kept.items()}
-    best_weights = checkpoint_path(row, seed, settings).with_name("best.safetensors")
-    load_weights(state.model, best_weights)
+    seen = seen_in_training(data)[data.where("test")]
+    load_weights(state.model, checkpoint_path(row, seed, settings).with_name("best.safetensors"))
+    result = results_of(state, labels, seen, data.classes)
     loss, accuracy = score(predict(state.model, parts["train"], dtype), labels["train"])
     result["val_selected"]["train"] = {"loss": loss, "accuracy": accuracy}  # dropout and augmentation off
     profile, changed = profile_of(row, original or row, data.name, len(state.history), stopped)
@@ -497,7 +511,7 @@ def run(
             "fingerprint": data.fingerprint,
             "classes": list(data.classes),
             "counts": data.counts(),
-            "options": dict(row.dataset_options),
+            "test_images_seen_in_training": int(seen.sum()),
         },
         "parameters": count_parameters(state.model),
         "environment": environment(device, dtype),
@@ -507,15 +521,30 @@ def run(
         "best_epoch": state.kept["val_selected"]["epoch"],
         "result": result,
     }
-    arrays = {
-        f"{name}_{part}_logits": state.kept[name][part] for name in state.kept for part in ("val", "test")
-    }
+    arrays = predictions(state, parts, labels, seen)
+    return records.write(settings.results, reproducible, arrays, run_facts(state, parts, source, device), command())
+
+
+def results_of(
+    state: State, labels: dict[str, np.ndarray], seen: np.ndarray, classes: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """Metrics of each reading; for those over test images also without the ones that training holds too."""
+    result = {name: reading_result(best, labels, classes, name) for name, best in state.kept.items()}
+    for name in ("val_selected", "paper_style"):
+        fresh = state.kept[name]["test"][~seen].argmax(1) == labels["test"][~seen]
+        result[name]["unseen"] = {"n": len(fresh), "accuracy": float(fresh.mean()) if len(fresh) else None}
+    return result
+
+
+def predictions(
+    state: State, parts: dict[str, Pixels], labels: dict[str, np.ndarray], seen: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What is kept beside a record: logits of each reading, labels, ids, and which test images training holds."""
+    arrays = {f"{name}_{part}_logits": state.kept[name][part] for name in state.kept for part in ("val", "test")}
     for part in ("val", "test"):
         arrays[f"{part}_labels"] = labels[part].astype(np.int8)
         arrays[f"{part}_ids"] = np.asarray(parts[part].ids)
-    return records.write(
-        settings.results, reproducible, arrays, run_facts(state, parts, source, device), command()
-    )
+    return arrays | {"test_seen_in_training": seen}
 
 
 def run_facts(

@@ -4,14 +4,15 @@
 name        looked for in ``root`` and ``root/<name>``             options
 ==========  =====================================================  ====================================
 fer2013     fer2013.csv[.gz .bz2 .xz .zip], icml_face_data.csv,    ``protocol='official'|'merged'``,
-            train/<class>/ + test/<class>/                         ``split_seed``
+            fer2013.zip, fer2013.tar.gz,                           ``split_seed``
+            train/<class>/ + test/<class>/
 ferplus     fer2013new.csv beside FER2013, or                      ``rule='majority'|'argmax'|
             FER2013Train|Valid|Test/ with label.csv                'distribution'``, ``classes=8|7``
 rafdb       basic/Image/aligned/ + basic/EmoLabel/, or             ``split_seed``
             DATASET/train|test/<1..7>/
 ckplus      CK+48/<class>/, cohn-kanade-images/ + Emotion/,        ``protocol='frames'|'subjects'``,
             ckextended.csv                                         ``test_fraction``, ``folds``, ``fold``,
-                                                                   ``split_seed``
+                                                                   ``split_seed``, ``neutral``
 synthetic   nothing on disk                                        ``n``, ``seed``, ``size``, ...
 ==========  =====================================================  ====================================
 """

@@ -199,7 +199,8 @@ def _notes(dataset: FaceDataset, twins: Duplicates, shared: dict[str, int]) -> l
         sisters = int(np.isin(sequence[dataset.split == "test"], sequence[dataset.split == "train"]).sum())
         if sisters:
             notes.append(f"{sisters:,} of {n_test:,} test frames have a frame of the same sequence in train")
-    flat = np.flatnonzero(dataset.images.reshape(len(dataset), -1).std(axis=1) == 0)
+    pixels = dataset.images.reshape(len(dataset), -1)
+    flat = np.flatnonzero(pixels.min(axis=1) == pixels.max(axis=1))
     if len(flat):
         notes.append(f"{len(flat):,} images are one flat tone, the first is {dataset.ids[flat[0]]}")
     if "val" not in dataset.counts():

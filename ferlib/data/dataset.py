@@ -52,7 +52,9 @@ class FaceDataset:
     def _problem(self) -> str | None:
         n = len(self.images)
         if self.images.dtype != np.uint8 or self.images.ndim not in (3, 4):
-            return f"images must be uint8 (N, H, W) or (N, H, W, 3), not {self.images.dtype} {self.images.shape}"
+            return (
+                f"images must be uint8 (N, H, W) or (N, H, W, 3), not {self.images.dtype} {self.images.shape}"
+            )
         if self.images.ndim == 4 and self.images.shape[3] != 3:
             return f"colour images must have 3 channels, not {self.images.shape[3]}"
         per_image = {"labels": self.labels, "split": self.split, "ids": self.ids, **self.extras}

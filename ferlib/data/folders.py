@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,15 @@ from ferlib.errors import DataError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 MOST_BYTES = 1 << 25  # 32 MB; a CK+ frame, the largest image here, has 0.3 MB
 MOST_PIXELS = 1 << 24
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
 _SAME = {
     "angry": "anger",
     "disgusted": "disgust",
@@ -45,15 +54,19 @@ def places(root: Path, *names: str) -> list[Path]:
 
 def subfolders(folder: Path) -> list[Path]:
     """Subfolders in the order of their names, hidden ones left out."""
-    return sorted(p for p in _entries(folder) if p.is_dir())
+    return sorted((p for p in _entries(folder) if p.is_dir()), key=_by_name)
 
 
 def image_files(folder: Path) -> list[Path]:
     """Image files of a folder in the order of their names; a folder without any is an error."""
-    files = sorted(p for p in _entries(folder) if p.suffix.lower() in SUFFIXES)
+    files = sorted((p for p in _entries(folder) if p.suffix.lower() in SUFFIXES), key=_by_name)
     if not files:
         raise DataError(f"folder {folder} holds no images (.jpg, .png): copy them there or remove the folder")
     return files
+
+
+def _by_name(path: Path) -> str:
+    return path.name  # paths themselves compare otherwise on Windows
 
 
 def _entries(folder: Path) -> Iterable[Path]:
@@ -123,7 +136,9 @@ def _decode(file: Path, shown: str) -> Image.Image:
     try:
         if file.stat().st_size > MOST_BYTES:
             raise DataError(f"{shown} is larger than {MOST_BYTES >> 20} MB: this is no face of the dataset")
-        image = Image.open(file, formats=("JPEG", "PNG", "BMP"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(file, formats=("JPEG", "PNG", "BMP"))
         if image.width * image.height > MOST_PIXELS:
             raise DataError(f"{shown} is {image.width} x {image.height}: too large for a face of the dataset")
         image.load()

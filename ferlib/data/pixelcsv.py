@@ -90,7 +90,7 @@ def _stream(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
         archive = stack.enter_context(zipfile.ZipFile(path))
         return stack.enter_context(archive.open(_member(path, archive.namelist())))
     if path.name.endswith(".tar.gz"):
-        tar = stack.enter_context(tarfile.open(path))
+        tar = stack.enter_context(tarfile.open(path))  # noqa: SIM115 (the stack closes it)
         files = [member.name for member in tar.getmembers() if member.isfile()]
         return cast(IO[bytes], tar.extractfile(_member(path, files)))
     opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(path.suffix)

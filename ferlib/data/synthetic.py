@@ -33,7 +33,7 @@ ACTION_UNITS: dict[int, tuple[str, tuple[str, ...]]] = {
     5: ("upper lid raiser", ("eyes",)),
     6: ("cheek raiser and lid compressor", ("eyes", "cheeks")),
     7: ("lid tightener", ("eyes",)),
-    9: ("nose wrinkler", ("nose", "cheeks")),
+    9: ("nose wrinkler", ("nose", "mouth", "cheeks")),
     12: ("lip corner puller", ("mouth", "cheeks")),
     15: ("lip corner depressor", ("mouth",)),
     16: ("lower lip depressor", ("mouth",)),
@@ -93,15 +93,15 @@ SCENE: dict[str, tuple[float, float]] = {
     "light_x": (-1.1, 1.1),
     "light_y": (-1.0, 0.3),
     "ambient": (0.35, 0.75),
-    "contrast": (0.75, 1.15),
+    "contrast": (0.8, 1.15),
     "brightness": (-0.10, 0.10),
     "background": (0.1, 0.9),
     "background_slope": (-0.3, 0.3),
     "blur": (0.0, 0.035),
-    "noise": (0.0, 0.035),
+    "noise": (0.0, 0.03),
 }
 # share of pictures with each, at difficulty 1
-OCCLUSION: dict[str, float] = {"glasses": 0.12, "hand": 0.08, "strands": 0.10}
+OCCLUSION: dict[str, float] = {"glasses": 0.10, "hand": 0.06, "strands": 0.08}
 LOWEST_INTENSITY = 0.6  # at difficulty 1; 1 at difficulty 0
 META = {"layout": "drawn", "source": "ferlib.data.synthetic", "protocol": "80/10/10 by person"}
 AU_SPREAD = 0.25  # each AU's strength varies by so much from picture to picture at difficulty 1
@@ -157,7 +157,7 @@ def face(expression: str, intensity: float = 1.0, *, seed: int = 0, **overrides:
             raise DataError(f"synthetic: {name} must be a finite number, not {value!r}")
     person = {k: float(v[0]) for k, v in _people(0, np.array([seed])).items()}
     units = EXPRESSION_ACTION_UNITS[expression] | {
-        k: 0.5 * v for k, v in OPTIONAL_ACTION_UNITS.get(expression, {}).items()
+        k: 0.7 * v for k, v in OPTIONAL_ACTION_UNITS.get(expression, {}).items()
     }
     return FaceParams(**{**person, **{f"au{k}": intensity * v for k, v in units.items()}, **overrides})
 

@@ -210,7 +210,7 @@ def _scene(p: SimpleNamespace, size: int) -> SimpleNamespace:
 
 
 def _sin_cos(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One at a time by ``math``: numpy's vectorised ones may differ in the last bit with an array's length."""
+    """One at a time by ``math``: numpy's own may differ in the last bit with the length of the array."""
     turn = [math.radians(a) for a in degrees.ravel().tolist()]
     both = [np.array([f(a) for a in turn], np.float32).reshape(degrees.shape) for f in (math.sin, math.cos)]
     return both[0], both[1]
@@ -294,7 +294,7 @@ def _skin(s: SimpleNamespace, p: SimpleNamespace, m: SimpleNamespace) -> None:
     bump(s.u - p.eye_spacing + 0.03, s.y - m.eye_y + 0.02, 0.24, 0.19, -0.05, True)  # sockets
     bump(s.u - p.eye_spacing, s.y - m.eye_y, 0.17, 0.12, 0.03, True)  # eyeballs
     bump(s.u - 0.38, s.y - 0.20 + 0.05 * cheek, 0.25, 0.22, 0.035 + 0.04 * cheek, True)  # cheeks
-    bump(s.x, s.y - m.mouth_y, m.mouth_w * 1.3, 0.22, 0.04)  # muzzle
+    bump(s.x, s.y - p.mouth_height, p.mouth_width * 1.3, 0.22, 0.04)  # muzzle
     bump(s.x, s.y - 0.80, 0.20, 0.15, 0.035)  # chin
     nx, ny, nz = 0.8 * s.nx - gx, 0.75 * s.ny - gy, s.nz + 0.25
     lz = 0.75
@@ -313,11 +313,12 @@ def _darken(s: SimpleNamespace, amount: np.ndarray) -> None:
 def _wrinkles(s: SimpleNamespace, p: SimpleNamespace, m: SimpleNamespace) -> None:
     """Creases that action units leave in the skin."""
     # naso-labial fold, from the wing of the nose to beside the mouth's corner (AU9, AU12)
-    top, end = m.nose_y - 0.02 - 0.05 * p.au9, m.mouth_y + 0.02
+    top, end = m.nose_y - 0.02 - 0.05 * p.au9, p.mouth_height + 0.02
     v = (s.y - top) / (end - top)
-    fold = m.nose_w * 1.15 + (m.mouth_w * 1.16 - m.nose_w * 0.9) * v * (0.65 + 0.35 * v)
+    far = 1.16 * (p.mouth_width + 0.09 * p.au12)
+    fold = m.nose_w * 1.15 + (far - m.nose_w * 0.9) * v * (0.65 + 0.35 * v)
     inside = _bell((2 * v - 1) ** 2)
-    strength = 0.10 + 0.30 * p.au12 + 0.5 * p.au9 * (1 - 0.3 * p.au12) + 0.10 * p.au15 + 0.12 * p.au20
+    strength = 0.10 + 0.30 * p.au12 + 0.5 * p.au9 * (1 - 0.3 * p.au12)
     _darken(s, _stroke(0.8 * (s.u - fold), 0.022, s.soft + 0.03) * inside * strength)
     # lower lid pouch and crow's feet (AU6)
     t = (s.u - p.eye_spacing) / (0.17 * p.eye_size)

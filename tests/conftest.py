@@ -1,0 +1,28 @@
+"""Fixtures that every test shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_folder(tmp_path_factory: pytest.TempPathFactory):
+    """Parsed datasets go to a folder of this session, unless FERLIB_CACHE says otherwise."""
+    if os.environ.get("FERLIB_CACHE"):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FERLIB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real datasets; tests that need it are skipped where FERLIB_DATA is not set."""
+    folder = os.environ.get("FERLIB_DATA")
+    if not folder:
+        pytest.skip("FERLIB_DATA is not set")
+    return Path(folder)

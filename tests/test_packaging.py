@@ -1,0 +1,113 @@
+"""The repository's own files agree with each other: pins, table of contents, notebooks, make targets."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from ferlib import book
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def _project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def _pins() -> list[str]:
+    project = _project()
+    return [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+
+
+def test_direct_dependencies_are_pinned_exactly():
+    assert [pin for pin in _pins() if not re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin)] == []
+
+
+def test_environment_yml_has_the_pins_of_pyproject():
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    (pip,) = (entry["pip"] for entry in dependencies if isinstance(entry, dict))
+    assert sorted(set(pip) - {"-e ."}) == sorted(_pins())
+    assert any(str(entry).startswith("python>=3.11") for entry in dependencies)
+
+
+def test_python_is_at_least_3_11():
+    assert _project()["requires-python"] == ">=3.11"
+
+
+def test_toc_pages_exist():
+    for page in book.toc_pages(ROOT / "_toc.yml"):
+        assert book.page_source(ROOT, page).is_file()
+
+
+def test_book_configuration_never_executes_notebooks_itself():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert config["execute"]["execute_notebooks"] == "off"
+    assert config["only_build_toc_files"] is True
+    assert config["sphinx"]["config"]["nb_ipywidgets_js"] == {}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_notebook_takes_the_six_parameters(path):
+    defaults = book.notebook_parameters(path)
+    assert set(book.PARAMETER_NAMES) <= set(defaults)
+    assert {name: defaults[name] for name in book.PARAMETER_NAMES} == {
+        "profile": "quick",
+        "data_root": None,
+        "device": "auto",
+        "seed": 0,
+        "retrain": False,
+        "results_dir": "results",
+    }
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_notebook_has_no_stored_outputs(path):
+    nb = nbformat.read(path, as_version=4)
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+    assert "widgets" not in nb.metadata and "papermill" not in nb.metadata
+
+
+def test_every_notebook_is_in_the_book():
+    pages = book.toc_pages(ROOT / "_toc.yml")
+    assert [p.name for p in NOTEBOOKS if f"notebooks/{p.stem}" not in pages] == []
+
+
+def _make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "PYTHON")}
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_make_alone_prints_help():
+    result = _make(ROOT)
+    assert result.returncode == 0
+    assert "make book" in result.stdout and "make test" in result.stdout
+
+
+def test_make_refuses_an_old_python_in_one_line(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    old = tmp_path / "python-old"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    result = _make(tmp_path, "env", f"PYTHON={old}")
+    assert result.returncode != 0
+    first, *rest = result.stderr.splitlines()
+    assert first.startswith("error:") and "3.11 or newer" in first
+    assert all(line.startswith("make") for line in rest)
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_licences_are_there():
+    assert (ROOT / "LICENSE").read_text().startswith("MIT License")
+    assert "Attribution 4.0 International" in (ROOT / "LICENSE-text").read_text()

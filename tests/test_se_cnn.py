@@ -1,0 +1,152 @@
+"""Luo's network: what the paper prints, and what must hold for any correct reading of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ferlib.errors import FerlibError
+from ferlib.models import build, count_parameters
+from ferlib.models.se_cnn import SEBlock, scale
+
+VARIANTS = [{"se": se, "padding": padding} for se in ("none", "pool", "conv") for padding in ("valid", "same")]
+
+
+def make(**variant):
+    torch.manual_seed(0)
+    return build("se_cnn", classes=7, **variant)
+
+
+def test_filters_are_those_of_figure_2():
+    convs = [m.out_channels for m in make().modules() if isinstance(m, nn.Conv2d)]
+    assert convs == [32, 64, 128, 128, 256, 256]
+
+
+@pytest.mark.parametrize(("se", "blocks"), [("none", 0), ("pool", 3), ("conv", 6)])
+def test_number_of_se_blocks(se, blocks):
+    assert sum(isinstance(m, SEBlock) for m in make(se=se).modules()) == blocks
+
+
+def test_true_and_false_are_the_two_rows_of_table_1():
+    assert count_parameters(make(se=True)) == count_parameters(make(se="pool"))
+    assert count_parameters(make(se=False)) == count_parameters(make(se="none"))
+
+
+def test_parameters_by_hand():
+    def conv(i, o):
+        return 9 * i * o + o
+
+    convs = conv(1, 32) + conv(32, 64) + conv(64, 128) + conv(128, 128) + conv(128, 256) + conv(256, 256)
+    norms = 2 * (64 + 128 + 256 + 1024)
+    dense = 256 * 2 * 2 * 1024 + 1024 + 1024 * 7 + 7
+    assert count_parameters(make(se="none")) == convs + norms + dense
+    gates = sum(2 * c * (c // 16) + c // 16 + c for c in (64, 128, 256))
+    assert count_parameters(make(se="pool")) == convs + norms + dense + gates
+
+
+@pytest.mark.parametrize(("padding", "sides"), [("valid", (22, 9, 2)), ("same", (24, 12, 6))])
+def test_sizes_through_the_net(padding, sides):
+    model = make(padding=padding)
+    seen = []
+    for block in (model.block1, model.block2, model.block3):
+        block.pool.register_forward_hook(lambda m, i, o: seen.append(o.shape[-1]))
+    model.eval()(torch.rand(2, 1, 48, 48))
+    assert tuple(seen) == sides
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@pytest.mark.parametrize(("channels", "size"), [(1, 48), (3, 64)])
+def test_forward_backward_reaches_every_parameter(variant, channels, size):
+    model = make(channels=channels, size=size, **variant)
+    logits, out = model(torch.rand(4, channels, size, size))
+    assert logits.shape == (4, 7) and out["features"].shape == (4, 1024) and out["aux"] == []
+    nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+def test_gates_are_named_after_their_place_and_lie_in_the_open_unit_interval():
+    _, out = make(se="conv").eval()(torch.rand(2, 1, 48, 48))
+    assert {k: tuple(v.shape) for k, v in out["attention"].items()} == {
+        "block1.se1": (2, 32),
+        "block1.se2": (2, 64),
+        "block2.se1": (2, 128),
+        "block2.se2": (2, 128),
+        "block3.se1": (2, 256),
+        "block3.se2": (2, 256),
+    }
+    assert all(((v > 0) & (v < 1)).all() for v in out["attention"].values())
+
+
+def test_se_block_against_numpy():
+    torch.manual_seed(1)
+    block, x = SEBlock(8, 4), torch.randn(3, 8, 5, 5)
+    w1, b1, w2, b2 = (p.detach().numpy() for p in block.parameters())
+    z = x.numpy().mean((2, 3))
+    gates = 1 / (1 + np.exp(-(np.maximum(z @ w1.T + b1, 0) @ w2.T + b2)))
+    np.testing.assert_allclose(block(x).detach().numpy(), gates, rtol=1e-5)
+    np.testing.assert_allclose(scale(x, block(x)).detach().numpy(), x.numpy() * gates[:, :, None, None], rtol=1e-5)
+
+
+def test_scaling_after_the_pool_equals_scaling_before_it():
+    """Figure 2 has the SE block before the pool; the code multiplies after it. Same values, same gradients."""
+    torch.manual_seed(2)
+    block = SEBlock(16, 4)
+    x = torch.randn(2, 16, 8, 8, requires_grad=True)
+    weights = torch.randn(2, 16, 4, 4)
+    results = []
+    for before in (True, False):
+        gates = block(x)
+        y = nn.functional.max_pool2d(scale(x, gates) if before else x, 2)
+        y = y if before else scale(y, gates)
+        (gradient,) = torch.autograd.grad((y * weights).sum(), x)
+        results.append((y.detach(), gradient))
+    torch.testing.assert_close(*[r[0] for r in results])
+    torch.testing.assert_close(*[r[1] for r in results])
+
+
+def test_start_is_keras_default():
+    model = make()
+    bound = np.sqrt(6 / (9 * 32 + 9 * 64))  # Glorot uniform of Conv2-64
+    weight = model.block1.conv2.weight
+    assert weight.abs().max() <= bound and weight.abs().max() > 0.95 * bound
+    assert not model.block1.conv2.bias.any() and not model.classifier.bias.any()
+
+
+@pytest.mark.parametrize("se", ["none", "pool", "conv"])
+def test_a_batch_of_sixteen_is_overfitted(se):
+    torch.manual_seed(3)
+    model = make(se=se, dropout=(0.0, 0.0))
+    x, y = torch.rand(16, 1, 48, 48), torch.arange(16) % 7
+    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
+    for _ in range(30):
+        loss = nn.functional.cross_entropy(model(x)[0], y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert (model(x)[0].argmax(1) == y).all()
+
+
+def test_seeded_logits_are_golden():
+    """A change of architecture, start or order of random draws shows here."""
+    torch.manual_seed(0)
+    model = build("se_cnn", classes=7, se=True).eval()
+    logits, _ = model(torch.linspace(0, 1, 48 * 48).reshape(1, 1, 48, 48))
+    golden = [0.00168, 0.00039, 0.00046, 0.00068, -0.00026, -0.00061, -0.00018]
+    torch.testing.assert_close(logits[0], torch.tensor(golden), atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("variant", "word"),
+    [({"se": "everywhere"}, "se must be"), ({"size": 20}, "at least 44"), ({"depth": 3}, "depth")],
+)
+def test_bad_variants_get_one_line(variant, word):
+    with pytest.raises(FerlibError, match=word) as error:
+        make(**variant)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_model():
+    with pytest.raises(FerlibError, match="se_cnn"):
+        build("resnet", classes=7)

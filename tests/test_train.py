@@ -1,0 +1,267 @@
+"""Training: determinism, resumption, labels of evidence, refusal of what would go wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ferlib import records, train
+from ferlib.data.dataset import FaceDataset
+from ferlib.errors import FerlibError, RecordError
+from ferlib.experiments import EXPERIMENTS, get
+
+ROW = replace(get("se_cnn-se"), epochs=3, dataset="toy", augmentation={"shift": 0.1})
+
+
+def toy(n=90, seed=0):
+    """Three easy classes: a bright bar whose height tells the class."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    images = rng.integers(0, 60, (n, 48, 48), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[8 + 12 * label : 16 + 12 * label] += 150
+    split = np.array(["train"] * (n - 40) + ["val"] * 20 + ["test"] * 20)
+    ids = np.array([f"toy{i}" for i in range(n)])
+    return FaceDataset("toy", images, labels, ("low", "mid", "high"), split, ids)
+
+
+def settings(folder, **changes):
+    base = train.Settings(threads=1, device="cpu", results=folder / "results", runs=folder / "runs")
+    return replace(base, **changes)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return train.run(ROW, 0, settings(tmp_path_factory.mktemp("one")), data=toy())
+
+
+def test_same_seed_same_record(finished, tmp_path):
+    again = train.run(ROW, 0, settings(tmp_path), data=toy())
+    assert records.read(again)["sha256"] == records.read(finished)["sha256"]
+
+
+def test_other_seed_other_record(finished, tmp_path):
+    other = train.run(ROW, 1, settings(tmp_path), data=toy())
+    assert records.read(other)["sha256"] != records.read(finished)["sha256"]
+
+
+def test_interrupted_run_ends_with_the_same_reproducible_part(finished, tmp_path, monkeypatch):
+    calls = iter(range(100))
+
+    def killed_in_second_epoch(*arguments):
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    original = train.train_epoch
+    monkeypatch.setattr(train, "train_epoch", killed_in_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(ROW, 0, settings(tmp_path), data=toy())
+    path = train.run(ROW, 0, settings(tmp_path), data=toy())
+    record = records.read(path)
+    assert record["sha256"] == records.read(finished)["sha256"]
+    assert record["run"]["interruptions"] == 1
+
+
+def test_a_capped_run_can_be_extended(finished, tmp_path):
+    short = records.read(train.run(ROW, 0, settings(tmp_path, epochs=1), data=toy()))
+    assert short["reproducible"]["profile"] == "reduced"
+    assert short["reproducible"]["changed"] == ["epochs: 1 of 3"]
+    long = records.read(train.run(ROW, 0, settings(tmp_path), data=toy()))
+    assert long["sha256"] == records.read(finished)["sha256"]
+
+
+def test_the_seed_streams_are_apart():
+    names = ("init", "order", "augmentation", "dropout")
+    seeds = {train.stream(s, name, epoch) for s in (0, 1) for name in names for epoch in range(3)}
+    assert len(seeds) == 2 * 4 * 3
+
+
+def test_augmentation_does_not_reshuffle_the_order_or_the_start(tmp_path):
+    """With dropout off and a zero shift, augmentation on and off must see the same batches."""
+    row = replace(ROW, variant={**ROW.variant, "dropout": (0.0, 0.0)}, epochs=1)
+    off = train.run(replace(row, augmentation={}), 0, settings(tmp_path / "a"), data=toy())
+    zero = train.run(replace(row, augmentation={"shift": 0.0}), 0, settings(tmp_path / "b"), data=toy())
+    first, second = (records.read(p)["reproducible"]["history"][0]["train_loss"] for p in (off, zero))
+    assert first == pytest.approx(second, rel=1e-2)
+
+
+def test_it_learns(tmp_path):
+    row = replace(ROW, epochs=6, early_stopping=None)
+    result = records.read(train.run(row, 0, settings(tmp_path), data=toy(160)))["reproducible"]["result"]
+    assert result["val_selected"]["train"]["accuracy"] > 0.9
+
+
+def test_bfloat16_and_float32_agree(tmp_path):
+    """Parity of the fast path: the first epoch in both precisions gives nearly the same loss and accuracy."""
+    lines = []
+    for precision in ("float32", "bfloat16"):
+        path = train.run(ROW, 0, settings(tmp_path / precision, precision=precision, epochs=1), data=toy(140))
+        lines.append(records.read(path)["reproducible"]["history"][0])
+    assert lines[0]["train_loss"] == pytest.approx(lines[1]["train_loss"], rel=0.02)
+    assert lines[0]["train_accuracy"] == pytest.approx(lines[1]["train_accuracy"], abs=0.03)
+
+
+def test_early_stopping_counts_epochs_without_a_better_validation_accuracy(tmp_path):
+    row = replace(ROW, epochs=12, early_stopping=2, optimiser={**ROW.optimiser, "lr": 1e-9})
+    found = records.read(train.run(row, 0, settings(tmp_path), data=toy()))["reproducible"]
+    assert found["stopped"] == "early stopping"
+    assert found["epochs_run"] == found["best_epoch"] + 1 + 2
+
+
+def test_learning_rate_is_reduced_as_keras_does(tmp_path):
+    """ReduceLROnPlateau: after `patience` epochs without improvement the next epoch has the lower rate."""
+    schedule = {"name": "plateau", "factor": 0.5, "patience": 2, "min_delta": 1e-4}
+    row = replace(ROW, epochs=6, early_stopping=None, schedule=schedule, optimiser={**ROW.optimiser, "lr": 1e-9})
+    history = records.read(train.run(row, 0, settings(tmp_path), data=toy()))["reproducible"]["history"]
+    accuracies = [line["val_accuracy"] for line in history]
+    expected, rate, best, wait = [], 1e-9, -1.0, 0
+    for accuracy in accuracies:  # Keras' callback, by hand
+        expected.append(rate)
+        if accuracy > best + 1e-4:
+            best, wait = accuracy, 0
+        else:
+            wait += 1
+            if wait >= 2:
+                rate, wait = rate * 0.5, 0
+    np.testing.assert_allclose([line["lr"] for line in history], expected)
+
+
+def test_readings_of_a_record(finished):
+    record = records.read(finished)["reproducible"]
+    arrays = records.read_predictions(finished)
+    history = record["history"]
+    best_val = int(np.argmax([line["val_accuracy"] for line in history]))
+    best_test = int(np.argmax([line["test_accuracy"] for line in history]))
+    assert record["result"]["val_selected"]["epoch"] == record["best_epoch"] == best_val
+    assert record["result"]["paper_style"]["epoch"] == best_test
+    assert record["result"]["merged"]["n"] == 40
+    for reading in ("val_selected", "paper_style"):
+        predicted = arrays[f"{reading}_test_logits"].argmax(1)
+        accuracy = np.mean(predicted == arrays["test_labels"])
+        assert accuracy == record["result"][reading]["accuracy"]
+        assert accuracy == history[record["result"][reading]["epoch"]]["test_accuracy"]
+
+
+def test_images_that_training_holds_too_are_left_out_of_the_second_accuracy(tmp_path):
+    data = toy()
+    images = data.images.copy()
+    test = data.where("test")
+    images[test[:5]] = images[data.where("train")[:5]]
+    path = train.run(replace(ROW, epochs=1), 0, settings(tmp_path), data=replace(data, images=images))
+    record, arrays = records.read(path)["reproducible"], records.read_predictions(path)
+    assert record["data"]["test_images_seen_in_training"] == 5
+    assert arrays["test_seen_in_training"].tolist() == [True] * 5 + [False] * 15
+    hits = arrays["val_selected_test_logits"].argmax(1) == arrays["test_labels"]
+    assert record["result"]["val_selected"]["unseen"] == {"n": 15, "accuracy": hits[5:].mean()}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "stopped", "expected"),
+    [
+        (100, "last epoch", "full"),
+        (41, "early stopping", "full"),
+        (34, "capped at 34 epochs", "reduced"),
+        (33, "capped at 33 epochs", "smoke"),
+    ],
+)
+def test_profile(epochs, stopped, expected):
+    row = get("se_cnn-se")
+    assert train.profile_of(row, row, "fer2013", epochs, stopped)[0] == expected
+
+
+def test_another_dataset_or_a_changed_row_is_never_full():
+    row = get("se_cnn-se")
+    assert train.profile_of(row, row, "synthetic", 100, "last epoch")[0] == "smoke"
+    changed = train.profile_of(replace(row, batch=32), row, "fer2013", 100, "last epoch")
+    assert changed == ("reduced", ["batch: 32 instead of 64"])
+
+
+def test_nan_loss_stops_with_one_line(tmp_path):
+    row = replace(ROW, optimiser={**ROW.optimiser, "lr": 1e30})
+    with pytest.raises(FerlibError, match="not a number in epoch") as error:
+        train.run(row, 0, settings(tmp_path), data=toy())
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.glob("results/**/*.json"))
+
+
+def test_checkpoint_of_another_run_is_refused(tmp_path):
+    train.run(ROW, 0, settings(tmp_path, epochs=1), data=toy())
+    with pytest.raises(FerlibError, match="checkpoint of another"):
+        train.run(ROW, 0, settings(tmp_path), data=toy(seed=1))
+
+
+def test_broken_checkpoint_is_one_line(tmp_path):
+    train.run(ROW, 0, settings(tmp_path, epochs=1), data=toy())
+    train.checkpoint_path(ROW, 0, settings(tmp_path)).write_bytes(b"nothing")
+    with pytest.raises(FerlibError, match="--restart"):
+        train.run(ROW, 0, settings(tmp_path), data=toy())
+    train.run(ROW, 0, settings(tmp_path, restart=True), data=toy())
+
+
+def test_dataset_without_validation_images(tmp_path):
+    data = toy()
+    data = data.with_split(np.where(data.split == "val", "test", data.split))
+    with pytest.raises(FerlibError, match="no val images"):
+        train.run(ROW, 0, settings(tmp_path), data=data)
+
+
+def test_weights_are_kept_as_safetensors_and_give_the_recorded_predictions(finished):
+    from ferlib.models import build
+
+    runs = finished.parents[2] / "runs"
+    model = build("se_cnn", classes=3, **ROW.variant)
+    train.load_weights(model, runs / ROW.id / "seed0" / "best.safetensors")
+    part = train.Pixels(toy(), "test", torch.device("cpu"))
+    dtype = train.resolve_precision("auto", torch.device("cpu"))
+    expected = records.read_predictions(finished)["val_selected_test_logits"]
+    np.testing.assert_array_equal(train.predict(model, part, dtype), expected)
+
+
+def test_devices_and_precisions():
+    with pytest.raises(FerlibError, match="unknown device"):
+        train.resolve_device("abacus")
+    with pytest.raises(FerlibError, match="unknown precision"):
+        train.resolve_precision("float8", torch.device("cpu"))
+    if not torch.cuda.is_available():
+        with pytest.raises(FerlibError, match="no CUDA"):
+            train.resolve_device("cuda")
+
+
+def test_module_command_line(capsys):
+    assert train.main(["se_cnn-sea"]) == 1
+    assert "did you mean se_cnn-se" in capsys.readouterr().err
+    assert train.main(["se_cnn-se", "--epochs", "0"]) == 2
+
+
+def test_less_evidence_never_replaces_more(finished, tmp_path):
+    record = records.read(finished)
+    arrays = records.read_predictions(finished)
+    records.write(tmp_path, record["reproducible"], arrays, record["run"], "first")
+    less = {**record["reproducible"], "profile": "smoke"}
+    with pytest.raises(RecordError, match="more evidence"):
+        records.write(tmp_path, less, arrays, record["run"], "second")
+    assert records.read(records.path_of(tmp_path, ROW.id, 0))["command"] == "first"
+
+
+def test_training_needs_nothing_but_torch_and_the_usual_science_packages():
+    """ferlib.train must import where the command line's and the book's packages are missing."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\n"
+        "for name in ('typer','papermill','captum','seaborn','matplotlib','statsmodels','pooch','ipywidgets'):\n"
+        "    sys.modules[name] = None\n"
+        "import ferlib.train, ferlib.data.fer2013\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rows_are_complete():
+    for row in EXPERIMENTS.values():
+        assert row.published and row.assumed and row.seeds
+        assert row.to_dict()["id"] == row.id
