@@ -159,10 +159,7 @@ def _frames(
 ) -> FaceDataset:
     """Read frames whose file names tell subject, sequence and frame; not yet split."""
     files = [file for file, _ in found]
-    parts = [_frame_name(file) for file in files]
-    for before, file in pairwise(files):
-        if before.stem == file.stem:
-            raise DataError(f"{before} and {file} are the same frame: remove one")
+    parts = _frame_names(files)
     crop = ckplus_original.cropper(base) if layout == "original" else None
 
     def build() -> FaceDataset:
@@ -189,11 +186,18 @@ def _frames(
     return cache.cached("ckplus", base, [*files, *marks], build, labels=[label for _, label in found])
 
 
-def _frame_name(file: Path) -> tuple[str, str, str]:
-    match = _FRAME.fullmatch(file.stem)
-    if not match:
-        raise DataError(f"{file} is not named like S010_004_00000017.png: subject and sequence are unknown")
-    return match[1], match[2], match[3]
+def _frame_names(files: list[Path]) -> list[tuple[str, str, str]]:
+    """Subject, sequence and frame of each file; files are in the order of their names."""
+    for before, file in pairwise(files):
+        if before.stem == file.stem:
+            raise DataError(f"{before} and {file} are the same frame: remove one")
+    parts = []
+    for file in files:
+        match = _FRAME.fullmatch(file.stem)
+        if not match:
+            raise DataError(f"{file} is not named like S010_004_00000017.png: its subject is unknown")
+        parts.append((match[1], match[2], match[3]))
+    return parts
 
 
 def _table(root: Path, source: Path, classes: tuple[str, ...]) -> FaceDataset:

@@ -147,17 +147,8 @@ def _joined(root: Path, source: Path) -> FaceDataset:
 
 def _generated(root: Path, base: Path) -> FaceDataset:
     """The folders that generate_training_data.py writes; all images, not yet labelled."""
-    files, split, votes = [], [], []
-    for folder, part in FOLDERS.items():
-        if not (base / folder / "label.csv").is_file():
-            raise DataError(f"{base / folder / 'label.csv'} is missing: complete the copy")
-        for name, counts in label_file(base / folder / "label.csv"):
-            files.append(base / folder / name)
-            split.append(part)
-            votes.append(counts)
-    missing = next((file for file in files if not file.is_file()), None)
-    if missing:
-        raise DataError(f"{missing} is missing though its label.csv names it: complete the copy")
+    lists = [base / folder / "label.csv" for folder in FOLDERS]
+    files, split, votes = _listed(lists)
 
     def build() -> FaceDataset:
         images, modes = folders.read(files, (pixelcsv.SIDE, pixelcsv.SIDE), base)
@@ -177,5 +168,21 @@ def _generated(root: Path, base: Path) -> FaceDataset:
             },
         )
 
-    labels = [base / folder / "label.csv" for folder in FOLDERS]
-    return cache.cached("ferplus", base, [*labels, *files], build)
+    return cache.cached("ferplus", base, [*lists, *files], build)
+
+
+def _listed(lists: list[Path]) -> tuple[list[Path], list[str], list[list[int]]]:
+    """File, split and votes of every line of the label files."""
+    files, split, votes = [], [], []
+    for path in lists:
+        if not path.is_file():
+            raise DataError(f"{path} is missing: complete the copy")
+        for name, counts in label_file(path):
+            if not (path.parent / name).is_file():
+                raise DataError(
+                    f"{path.parent / name} is missing though label.csv names it: complete the copy"
+                )
+            files.append(path.parent / name)
+            split.append(FOLDERS[path.parent.name])
+            votes.append(counts)
+    return files, split, votes
