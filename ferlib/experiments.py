@@ -190,11 +190,13 @@ def get(identifier: str) -> Experiment:
 
 
 def quick(row: Experiment, *, real: bool = False) -> Experiment:
-    """The same experiment shrunk to a minute's demonstration: 6 epochs on the embedded synthetic faces.
+    """The same network shrunk to a minute's demonstration on 2,100 synthetic faces, easier than the default ones.
 
-    ``real=True`` keeps the row's dataset and takes 3,600 of its images. Either way the record can only be
-    a ``smoke`` run, which never enters a results table.
+    Smaller batches and a lower rate let it learn something in so few steps. ``real=True`` takes 3,600 images
+    of the row's own dataset instead. Either way the record can only be a ``smoke`` run, which never enters a
+    results table, and it lists every change.
     """
+    small = replace(row, epochs=6, batch=16, optimiser={**row.optimiser, "lr": 0.001})
     if real:
-        return replace(row, dataset_options={**row.dataset_options, "subset": 3600}, epochs=6)
-    return replace(row, dataset="synthetic", dataset_options={}, epochs=6)
+        return replace(small, dataset_options={**row.dataset_options, "subset": 3600})
+    return replace(small, dataset="synthetic", dataset_options={"n": 2100, "difficulty": 0.3})
