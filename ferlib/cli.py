@@ -23,10 +23,12 @@ data_app = typer.Typer(help="Look at datasets on disk, or get them.", no_args_is
 app.add_typer(data_app, name="data")
 
 Root = Annotated[
-    Path | None, typer.Option("--root", help="Folder with the datasets. Default: environment variable FERLIB_DATA.")
+    Path | None,
+    typer.Option("--root", help="Folder with the datasets. Default: environment variable FERLIB_DATA."),
 ]
 DataRoot = Annotated[
-    str | None, typer.Option("--data-root", help="Folder with the datasets. Default: environment variable FERLIB_DATA.")
+    str | None,
+    typer.Option("--data-root", help="Folder with the datasets. Default: environment variable FERLIB_DATA."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
@@ -41,7 +43,9 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 @data_app.command("check")
 def data_check(
-    names: Annotated[list[str] | None, typer.Argument(help="Datasets. Default: all.", metavar="[NAME]...")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Datasets. Default: all.", metavar="[NAME]...")
+    ] = None,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
@@ -82,14 +86,16 @@ def list_(
     from ferlib.experiments import EXPERIMENTS
     from ferlib.records import state_of
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for row in EXPERIMENTS.values():
         if (paper and row.paper != paper) or (dataset and row.dataset != dataset):
             continue
         for seed in row.seeds:
             state = state_of(results, row.id, seed)
             if not (pending and state == "full"):
-                rows.append({"id": row.id, "seed": seed, "dataset": row.dataset, "table": row.table, "state": state})
+                rows.append(
+                    {"id": row.id, "seed": seed, "dataset": row.dataset, "table": row.table, "state": state}
+                )
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
@@ -101,18 +107,27 @@ def list_(
 @app.command()
 def run(
     ids: Annotated[list[str], typer.Argument(help="Experiment ids, see `ferlib list`.", metavar="ID...")],
-    seed: Annotated[list[int] | None, typer.Option(help="May be given several times. Default: the row's.")] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="May be given several times. Default: the row's.")
+    ] = None,
     profile: Annotated[
-        str, typer.Option(help="full: the row as it is. quick: 6 epochs on synthetic faces, or on 3,600 images of --data-root.")
+        str,
+        typer.Option(
+            help="full: the row as it is. quick: 6 epochs on synthetic faces, or on 3,600 images of --data-root."
+        ),
     ] = "full",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Stop after this many epochs ('reduced').")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this many epochs ('reduced').")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
     data_root: DataRoot = None,
     results: Results = Path("results"),
     runs: Annotated[Path, typer.Option(help="Folder of checkpoints and weights.")] = Path("runs"),
-    restart: Annotated[bool, typer.Option("--restart", help="Ignore and replace an earlier checkpoint.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Ignore and replace an earlier checkpoint.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train experiments to records; a run that was interrupted goes on from its last finished epoch."""
@@ -131,10 +146,14 @@ def run(
             found = records.read(path)["reproducible"]
             accuracy = found["result"]["val_selected"]["accuracy"]
             line: dict[str, Any] = {"record": str(path), "profile": found["profile"], "accuracy": accuracy}
-            typer.echo(json.dumps(line) if as_json else f"{path}: {found['profile']}, test accuracy {accuracy:.4f}")
+            typer.echo(
+                json.dumps(line) if as_json else f"{path}: {found['profile']}, test accuracy {accuracy:.4f}"
+            )
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
 def book(context: typer.Context) -> None:
     """Execute the notebooks and build the book: `ferlib book build|execute|check`, each with --help."""
     from ferlib.book import main as book_main

@@ -71,10 +71,10 @@ LUO_ASSUMED = {
     "variant.ratio": "Not printed. 16, the default of Hu et al. (reference 11 of the paper).",
     "augmentation.shift": "Section 2.1 names width and height shift, no range. 10 % of the side.",
     "schedule": "Section 2.3 names ReduceLROnPlateau on validation accuracy, no factor or patience. Halved after "
-    "3 epochs without improvement, so that the first reductions fall where Figure 4's text sees them (epochs 20 to 36).",
+    "3 epochs without improvement, so that reductions fall where section 3.2 sees them (epochs 20 to 36).",
     "optimiser.eps": "Not printed. 1e-7, the default of Keras' Adam.",
     "weights": "Not printed. Keras' defaults: Glorot uniform, zero biases.",
-    "loss of precision": "Section 2.3 prints none. Matrix products in bfloat16 where the device has it, else float32.",
+    "precision": "Not printed. Matrix products in bfloat16 where the device has it, else float32.",
 }
 
 _LUO = Experiment(

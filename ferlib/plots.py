@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -43,7 +44,12 @@ def confusion(results: Mapping[str, Mapping[str, Any]], classes: Sequence[str], 
     for ax, (name, result) in zip(axes[0], results.items(), strict=True):
         counts = np.asarray(result["confusion"])
         rates = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        text = np.array([[f"{r:.0f}\n({k})" for r, k in zip(*rows, strict=True)] for rows in zip(rates, counts, strict=True)])
+        text = np.array(
+            [
+                [f"{r:.0f}\n({k})" for r, k in zip(*rows, strict=True)]
+                for rows in zip(rates, counts, strict=True)
+            ]
+        )
         sns.heatmap(
             rates,
             annot=text,
@@ -72,26 +78,36 @@ def curves(records: Mapping[str, Mapping[str, Any]], published: Mapping[str, flo
 
     ``records`` maps a title to the reproducible part of a record; ``published`` to a printed test accuracy (%).
     """
-    figure, axes = plt.subplots(2, len(records), figsize=(5.6 * len(records), 6.4), sharex=True, sharey="row", squeeze=False)
+    figure, axes = plt.subplots(
+        2, len(records), figsize=(5.6 * len(records), 6.4), sharex=True, sharey="row", squeeze=False
+    )
     for column, (name, record) in enumerate(records.items()):
         history = record["history"]
         epochs = [int(line["epoch"]) + 1 for line in history]
         for ax, quantity, factor in ((axes[0, column], "accuracy", 100), (axes[1, column], "loss", 1)):
-            for part, style, label in (("train", "-", "training"), ("val", "--", "validation"), ("test", ":", "test")):
+            for part, style, label in (
+                ("train", "-", "training"),
+                ("val", "--", "validation"),
+                ("test", ":", "test"),
+            ):
                 ax.plot(epochs, [factor * line[f"{part}_{quantity}"] for line in history], style, label=label)
-            for before, after in zip(history, history[1:], strict=False):
+            for before, after in pairwise(history):
                 if after["lr"] < before["lr"]:
                     ax.axvline(after["epoch"] + 1, color="0.75", linewidth=0.8, zorder=0)
             ax.axvline(record["best_epoch"] + 1, color="0.3", linewidth=1, linestyle=(0, (1, 2)), zorder=0)
         if published and name in published:
-            axes[0, column].axhline(published[name], color="0.2", linewidth=1, linestyle="-.", label="published test")
+            axes[0, column].axhline(
+                published[name], color="0.2", linewidth=1, linestyle="-.", label="published test"
+            )
         axes[0, column].set(title=name, ylabel="accuracy (%)" if column == 0 else "")
         axes[1, column].set(xlabel="epoch", ylabel="loss" if column == 0 else "")
     axes[0, 0].legend(loc="lower right", fontsize="small")
     return figure
 
 
-def intervals(rows: Sequence[tuple[str, float, float, float, float | None]], xlabel: str = "accuracy (%)") -> Figure:
+def intervals(
+    rows: Sequence[tuple[str, float, float, float, float | None]], xlabel: str = "accuracy (%)"
+) -> Figure:
     """Estimates with intervals against the printed value: rows of (label, ours, low, high, published or None)."""
     figure, ax = plt.subplots(figsize=(7.5, 0.55 * len(rows) + 1.4))
     for y, (_, value, low, high, published) in enumerate(rows):
@@ -135,6 +151,8 @@ def gates(values: np.ndarray, labels: np.ndarray, classes: Sequence[str], title:
     means = np.stack([values[labels == c].mean(axis=0) for c in range(len(classes))])
     order = np.argsort(-means.std(axis=0))
     figure, ax = plt.subplots(figsize=(9, 2.6))
-    sns.heatmap(means[:, order], cmap="cividis", vmin=0, vmax=1, yticklabels=list(classes), xticklabels=False, ax=ax)
+    sns.heatmap(
+        means[:, order], cmap="cividis", vmin=0, vmax=1, yticklabels=list(classes), xticklabels=False, ax=ax
+    )
     ax.set(xlabel="channels, those that differ most between classes first", title=title)
     return figure

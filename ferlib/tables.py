@@ -39,7 +39,9 @@ def evidence_label(parts: list[dict[str, Any]]) -> str:
     profiles = sorted({p["profile"] for p in parts}, key=records.PROFILES.index)
     epochs = sorted({p["epochs_run"] for p in parts})
     seeds = f"{len(parts)} seed{'s' if len(parts) > 1 else ''}"
-    return f"{' and '.join(profiles)}, {seeds}, {'–'.join(map(str, epochs[:: max(len(epochs) - 1, 1)]))} epochs"
+    return (
+        f"{' and '.join(profiles)}, {seeds}, {'–'.join(map(str, epochs[:: max(len(epochs) - 1, 1)]))} epochs"
+    )
 
 
 def parts_of(results: Path | str, identifier: str) -> list[dict[str, Any]]:
@@ -51,7 +53,9 @@ def parts_of(results: Path | str, identifier: str) -> list[dict[str, Any]]:
 def published(row: Experiment, quantity: str) -> str:
     """What the paper prints for a quantity, every place that differs."""
     found = {p.value: p.where for p in row.published if p.quantity == quantity}
-    return " / ".join(f"{value:g} ({where})" if len(found) > 1 else f"{value:g}" for value, where in found.items())
+    return " / ".join(
+        f"{value:g} ({where})" if len(found) > 1 else f"{value:g}" for value, where in found.items()
+    )
 
 
 def unseen_cell(parts: list[dict[str, Any]]) -> str:
@@ -78,7 +82,11 @@ def against_paper(paper: str, results: Path | str, readings: Iterable[str] = REA
     for row in EXPERIMENTS.values():
         if row.paper == paper:
             parts = parts_of(results, row.id)
-            line = {"experiment": row.id, "row of the paper": row.row, "published": published(row, "test accuracy")}
+            line = {
+                "experiment": row.id,
+                "row of the paper": row.row,
+                "published": published(row, "test accuracy"),
+            }
             line |= {reading: accuracy_cell(parts, reading) for reading in readings}
             line["test part without images seen in training"] = unseen_cell(parts)
             lines.append(line | {"evidence": evidence_label(parts)})

@@ -17,7 +17,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -406,7 +406,9 @@ def profile_of(
     if not changed:
         return "full", []
     # reduced: the row's own data, and at least a third of its epochs or its own early stop
-    enough = data_name == original.dataset and (stopped == "early stopping" or 3 * epochs_run >= original.epochs)
+    enough = data_name == original.dataset and (
+        stopped == "early stopping" or 3 * epochs_run >= original.epochs
+    )
     return ("reduced" if enough else "smoke"), changed
 
 
@@ -522,7 +524,9 @@ def run(
         "result": result,
     }
     arrays = predictions(state, parts, labels, seen)
-    return records.write(settings.results, reproducible, arrays, run_facts(state, parts, source, device), command())
+    return records.write(
+        settings.results, reproducible, arrays, run_facts(state, parts, source, device), command()
+    )
 
 
 def results_of(
@@ -540,7 +544,9 @@ def predictions(
     state: State, parts: dict[str, Pixels], labels: dict[str, np.ndarray], seen: np.ndarray
 ) -> dict[str, np.ndarray]:
     """What is kept beside a record: logits of each reading, labels, ids, and which test images training holds."""
-    arrays = {f"{name}_{part}_logits": state.kept[name][part] for name in state.kept for part in ("val", "test")}
+    arrays = {
+        f"{name}_{part}_logits": state.kept[name][part] for name in state.kept for part in ("val", "test")
+    }
     for part in ("val", "test"):
         arrays[f"{part}_labels"] = labels[part].astype(np.int8)
         arrays[f"{part}_ids"] = np.asarray(parts[part].ids)

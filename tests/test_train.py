@@ -115,7 +115,9 @@ def test_early_stopping_counts_epochs_without_a_better_validation_accuracy(tmp_p
 def test_learning_rate_is_reduced_as_keras_does(tmp_path):
     """ReduceLROnPlateau: after `patience` epochs without improvement the next epoch has the lower rate."""
     schedule = {"name": "plateau", "factor": 0.5, "patience": 2, "min_delta": 1e-4}
-    row = replace(ROW, epochs=6, early_stopping=None, schedule=schedule, optimiser={**ROW.optimiser, "lr": 1e-9})
+    row = replace(
+        ROW, epochs=6, early_stopping=None, schedule=schedule, optimiser={**ROW.optimiser, "lr": 1e-9}
+    )
     history = records.read(train.run(row, 0, settings(tmp_path), data=toy()))["reproducible"]["history"]
     accuracies = [line["val_accuracy"] for line in history]
     expected, rate, best, wait = [], 1e-9, -1.0, 0

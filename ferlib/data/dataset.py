@@ -66,7 +66,7 @@ class FaceDataset:
                 return f"{key} has {len(values)} entries for {n} images"
         if self.labels.dtype != np.int64:
             return f"labels must be int64, not {self.labels.dtype}"
-        if n and not (0 <= self.labels.min() and self.labels.max() < len(self.classes)):
+        if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
             return f"labels must lie in 0..{len(self.classes) - 1}, found {self.labels.min()}..{self.labels.max()}"
         unknown = set(np.unique(self.split)) - set(SPLITS)
         if unknown:

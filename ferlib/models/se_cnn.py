@@ -169,4 +169,5 @@ def keras_init(module: nn.Module) -> None:
     """Keras' default start for Conv2D and Dense: Glorot uniform weights, zero biases."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,119 @@
+"""Tables of the chapters: from rows and records alone."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pytest
+
+from ferlib import plots, records, tables
+from ferlib.evaluate import best_and_worst_class, confused_with, metrics
+from ferlib.experiments import get
+from ferlib.models import build, count_parameters
+
+matplotlib.use("Agg")
+CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+def record(folder, identifier, seed=0, accuracy=0.7, dataset="fer2013", n=100):
+    """A record whose predictions are right in the first ``accuracy`` of n test images."""
+    labels = np.arange(n) % 7
+    predicted = np.where(np.arange(n) < accuracy * n, labels, (labels + 1) % 7)
+    logits = np.eye(7, dtype=np.float16)[predicted]
+    result = {"epoch": 1, "loss": 1.0, **metrics(predicted, labels, CLASSES)}
+    result["unseen"] = {"n": n, "accuracy": result["accuracy"]}
+    result["train"] = {"loss": 0.5, "accuracy": 0.8}
+    line = {"lr": 1e-3} | {f"{p}_{q}": 0.5 for p in ("train", "val", "test") for q in ("loss", "accuracy")}
+    part = {
+        "experiment": {"id": identifier},
+        "seed": seed,
+        "profile": "reduced",
+        "changed": ["epochs: 34 of 100"],
+        "data": {"name": dataset},
+        "environment": {},
+        "history": [{"epoch": 0, **line}, {"epoch": 1, **line, "lr": 5e-4}],
+        "epochs_run": 34,
+        "stopped": "capped at 34 epochs",
+        "best_epoch": 1,
+        "result": {name: result for name in tables.READINGS},
+    }
+    arrays = {f"{name}_{p}_logits": logits for name in tables.READINGS for p in ("val", "test")}
+    arrays |= {f"{p}_labels": labels.astype(np.int8) for p in ("val", "test")}
+    return records.write(folder, part, arrays, {}, "made by a test")
+
+
+def test_every_row_is_there_and_says_when_nothing_was_run(tmp_path):
+    record(tmp_path, "se_cnn-se")
+    frame = tables.against_paper("se_cnn", tmp_path).set_index("experiment")
+    assert frame.loc["se_cnn-se", "published"] == "69.04 (Table 1) / 69.07 (abstract)"
+    assert frame.loc["se_cnn-se", "val_selected"].startswith("70.00 [")
+    assert frame.loc["se_cnn-se", "evidence"] == "reduced, 1 seed, 34 epochs"
+    assert frame.loc["se_cnn-plain", "evidence"] == "not run yet"
+    assert frame.loc["se_cnn-plain", "val_selected"] == "–"
+
+
+def test_several_seeds_give_mean_deviation_and_range(tmp_path):
+    for seed, accuracy in enumerate((0.6, 0.7, 0.8)):
+        record(tmp_path, "se_cnn-se", seed, accuracy)
+    cell = tables.against_paper("se_cnn", tmp_path).set_index("experiment").loc["se_cnn-se", "val_selected"]
+    assert cell == "70.00 ± 10.00 (60.00–80.00)"
+
+
+def test_runs_on_synthetic_faces_never_enter_a_results_table(tmp_path):
+    record(tmp_path, "se_cnn-se", dataset="synthetic")
+    frame = tables.against_paper("se_cnn", tmp_path)
+    assert set(frame["evidence"]) == {"not run yet"}
+
+
+def test_paired_comparison(tmp_path):
+    record(tmp_path, "se_cnn-plain", accuracy=0.6)
+    record(tmp_path, "se_cnn-se", accuracy=0.7)
+    line = tables.paired(tmp_path, "se_cnn-plain", "se_cnn-se").iloc[0]
+    assert line["difference (points)"] == 10.0
+    assert (line["only se_cnn-plain right"], line["only se_cnn-se right"]) == (0, 10)
+    assert line["McNemar p"] == pytest.approx(2 / 2**10, rel=0.01)
+    assert tables.paired(tmp_path, "se_cnn-plain", "se_cnn-plain-same").empty
+
+
+def test_layers_add_up():
+    row = get("se_cnn-se")
+    model = build(row.model, classes=7, **row.variant)
+    frame = tables.layers(model)
+    assert frame["parameters"].sum() == count_parameters(model)
+    assert frame.set_index("layer").loc["block1.conv2", "multiply-adds"] == 9 * 32 * 64 * 44 * 44
+    assert frame.set_index("layer").loc["block3.pool", "output"] == "256 × 2 × 2"
+
+
+def test_loss_and_training_without_a_record():
+    frame = tables.loss_and_training(get("se_cnn-plain"), None)
+    assert list(frame["quantity"]) == ["training loss", "training accuracy", "test loss", "test accuracy"]
+    assert set(frame["ours, evaluated"]) == {"–"}
+
+
+def test_every_assumption_and_deviation_is_shown():
+    row = get("se_cnn-se")
+    assert list(tables.assumptions(row)["choice"]) == list(row.assumed)
+    shown = tables.deviations("se_cnn")
+    assert all(text in set(shown["deviation"]) for text in row.deviations)
+
+
+def test_statements_over_a_confusion_matrix():
+    labels = np.array([0, 0, 0, 1, 1, 1, 1, 2])
+    result = metrics(np.array([0, 0, 0, 1, 0, 0, 2, 2]), labels, ("a", "b", "c"))
+    assert best_and_worst_class(result) == ("a", "b")
+    assert confused_with(result, "b") == [("a", 2), ("c", 1)]
+
+
+def test_figures_are_drawn(tmp_path):
+    part = records.read(record(tmp_path, "se_cnn-se"))["reproducible"]
+    plots.use_style()
+    figures = [
+        plots.confusion({"one": part["result"]["val_selected"], "two": part["result"]["merged"]}, CLASSES),
+        plots.curves({"one": part}, {"one": 69.04}),
+        plots.intervals([("one", 60.0, 58.0, 62.0, 69.04), ("two", 61.0, 59.0, 63.0, None)]),
+        plots.faces(np.zeros((3, 8, 8), np.uint8), ["a", "b", "c"]),
+        plots.gates(np.random.default_rng(0).random((14, 16)), np.arange(14) % 7, CLASSES),
+    ]
+    for i, figure in enumerate(figures):
+        figure.savefig(tmp_path / f"{i}.svg")
+        assert (tmp_path / f"{i}.svg").stat().st_size > 2000
