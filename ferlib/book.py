@@ -39,7 +39,7 @@ from bs4 import BeautifulSoup
 from ferlib.errors import FerlibError
 
 PARAMETER_NAMES = ("profile", "data_root", "device", "seed", "retrain", "results_dir")
-CELL_TIMEOUT = 1800  # seconds; a quick profile needs far less, and a hanging cell should not block a build
+CELL_TIMEOUT = 3600  # seconds: far more than a quick profile needs, so that a hanging cell ends some time
 
 # ---------------------------------------------------------------------------------------------------------
 # Notebooks
@@ -203,7 +203,7 @@ def execute(
     out.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("papermill").setLevel(logging.ERROR)  # its warnings about parameters: checked above
     failed = out.with_name(out.stem + ".failed.ipynb")
-    partial = out.with_name(f".{out.stem}.{os.getpid()}.partial.ipynb")
+    partial = out.with_name(f".{out.stem}.partial.ipynb")
     try:
         with _own_kernel():
             papermill.execute_notebook(
@@ -213,6 +213,7 @@ def execute(
                 kernel_name="python3",
                 language="python",
                 progress_bar=sys.stderr.isatty(),
+                start_timeout=180,  # a busy machine is slow to start a kernel
                 execution_timeout=timeout,
                 cwd=str(cwd),
             )

@@ -60,7 +60,7 @@ class Experiment:
 
 LUO_ASSUMED = {
     "variant.padding": "Not printed. 'valid' is the default of Keras' Conv2D, the library the paper names "
-    "(section 2.3); 'same' has rows of its own.",
+    "(section 2.3), and half the work of 'same', which has rows of its own.",
     "variant.kernel": "Not printed. 3x3, the smallest kernel that sees a neighbourhood and the usual one since VGG, "
     "which section 1 cites for its small filters.",
     "variant.norm": "Not printed. Batch normalisation at the end of each block and after the fully-connected layer, "

@@ -40,7 +40,7 @@ def confusion(results: Mapping[str, Mapping[str, Any]], classes: Sequence[str], 
 
     ``results`` maps a title to metrics as in a record (``confusion``: rows true, columns predicted).
     """
-    figure, axes = plt.subplots(1, len(results), figsize=(6.2 * len(results), 5.6), squeeze=False)
+    figure, axes = plt.subplots(1, len(results), figsize=(5.2 * len(results), 5.0), squeeze=False)
     for ax, (name, result) in zip(axes[0], results.items(), strict=True):
         counts = np.asarray(result["confusion"])
         rates = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -123,11 +123,14 @@ def intervals(
 
 def mean_faces(data: FaceDataset, split: str = "train") -> Figure:
     """The mean image of each class of one split: no single person can be seen in it."""
-    figure, axes = plt.subplots(1, len(data.classes), figsize=(1.7 * len(data.classes), 2.1))
-    for ax, name, label in zip(axes, data.classes, range(len(data.classes)), strict=True):
-        images = data.images[(data.split == split) & (data.labels == label)]
+    chosen = [data.images[(data.split == split) & (data.labels == c)] for c in range(len(data.classes))]
+    means = [images.mean(axis=0) for images in chosen if len(images)]
+    low, high = np.percentile(means, [1, 99])  # one grey scale for all, stretched: means have little contrast
+    figure, axes = plt.subplots(1, len(chosen), figsize=(1.4 * len(chosen), 1.9))
+    for ax, name, images in zip(axes, data.classes, chosen, strict=True):
         if len(images):
-            ax.imshow(images.mean(axis=0) / 255, cmap="gray", vmin=0, vmax=1)
+            shown = np.clip((images.mean(axis=0) - low) / max(high - low, 1e-6), 0, 1)
+            ax.imshow(shown, cmap="gray", vmin=0, vmax=1)
         ax.set_title(f"{name}\n{len(images):,}", fontsize="small")
         ax.axis("off")
     return figure
