@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,6 +53,18 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def writable(folder: Path) -> None:
+    """Make ``folder``; RecordError in one line where nothing can be written to it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RecordError(
+            f"{folder}: cannot be written to ({error.strerror}); choose another folder"
+        ) from None
 
 
 def canonical(value: Any) -> bytes:
@@ -117,7 +131,7 @@ def read_predictions(path: Path | str) -> dict[str, np.ndarray]:
     try:
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
             arrays = dict(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RecordError(
             f"{path.with_suffix('.npz')}: cannot be read ({error}); run the experiment again"
         ) from None
@@ -129,9 +143,9 @@ def read_predictions(path: Path | str) -> dict[str, np.ndarray]:
 
 
 def evidence(record: dict[str, Any]) -> tuple[int, int]:
-    """What a record weighs: its profile's rank, then its epochs."""
+    """What a record weighs: its profile's rank, then its epochs; full records weigh the same."""
     part = record["reproducible"]
-    return PROFILES.index(part["profile"]), part["epochs_run"]
+    return PROFILES.index(part["profile"]), 0 if part["profile"] == "full" else part["epochs_run"]
 
 
 def write(

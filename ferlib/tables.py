@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch import nn
 
 from ferlib import records
 from ferlib.evaluate import mcnemar_exact, paired_bootstrap, wilson
-from ferlib.experiments import EXPERIMENTS, Experiment
+from ferlib.experiments import EXPERIMENTS, Experiment, settings_of
 
 READINGS = {
     "val_selected": "test, epoch chosen on validation",
@@ -26,9 +28,9 @@ def percent(fraction: float, digits: int = 2) -> str:
 
 
 def with_interval(result: dict[str, Any]) -> str:
-    """Accuracy in percent with its Wilson 95 % interval over the test images."""
+    """Accuracy in percent with its Wilson 95 % interval over the test images, and their number."""
     low, high = wilson(round(result["accuracy"] * result["n"]), result["n"])
-    return f"{percent(result['accuracy'])} [{percent(low, 1)}, {percent(high, 1)}]"
+    return f"{percent(result['accuracy'])} [{percent(low, 1)}, {percent(high, 1)}], n = {result['n']:,}"
 
 
 def evidence_label(parts: list[dict[str, Any]]) -> str:
@@ -43,20 +45,31 @@ def evidence_label(parts: list[dict[str, Any]]) -> str:
     )
 
 
+def counts_for_tables(part: dict[str, Any]) -> bool:
+    """Whether a record may stand in a table of results: no smoke run, and of the row as it is defined today."""
+    row = EXPERIMENTS[part["experiment"]["id"]]
+    wanted = json.loads(records.canonical(settings_of(row.to_dict())))
+    # a setting that was changed on purpose is named in ``changed``; a cap on epochs leaves the row as it is
+    declared = any(not text.startswith(("epochs: ", "data: ")) for text in part["changed"])
+    same = declared or settings_of(part["experiment"]) == wanted
+    return same and part["profile"] != "smoke" and part["data"]["name"] == row.dataset
+
+
 def parts_of(results: Path | str, identifier: str) -> list[dict[str, Any]]:
-    """Reproducible parts of one experiment's records by seed: on its own dataset, and no smoke runs."""
+    """Reproducible parts of one experiment's records, by seed, as far as they may stand in a table."""
     found = (r["reproducible"] for r in records.load_all(results, identifier))
-    return [
-        p for p in found if p["data"]["name"] == EXPERIMENTS[identifier].dataset and p["profile"] != "smoke"
-    ]
+    return [part for part in found if counts_for_tables(part)]
+
+
+def label(part: dict[str, Any]) -> str:
+    """The row's name in the paper; with what was reduced where it was."""
+    name = part["experiment"]["row"]
+    return name if part["profile"] == "full" else f"{name} ({part['profile']}, {part['epochs_run']} epochs)"
 
 
 def published(row: Experiment, quantity: str) -> str:
-    """What the paper prints for a quantity, every place that differs."""
-    found = {p.value: p.where for p in row.published if p.quantity == quantity}
-    return " / ".join(
-        f"{value:g} ({where})" if len(found) > 1 else f"{value:g}" for value, where in found.items()
-    )
+    """What the paper prints for a quantity; where its places differ, all of them (table first)."""
+    return " / ".join(dict.fromkeys(f"{p.value:g}" for p in row.published if p.quantity == quantity))
 
 
 def unseen_cell(parts: list[dict[str, Any]]) -> str:
@@ -64,7 +77,9 @@ def unseen_cell(parts: list[dict[str, Any]]) -> str:
     results = [p["result"]["val_selected"]["unseen"] for p in parts]
     if len(results) == 1:
         return with_interval(results[0])
-    return f"{np.mean([100 * r['accuracy'] for r in results]):.2f}" if results else "–"
+    return (
+        f"{np.mean([100 * r['accuracy'] for r in results]):.2f}, n = {results[0]['n']:,}" if results else "–"
+    )
 
 
 def accuracy_cell(parts: list[dict[str, Any]], reading: str) -> str:
@@ -115,7 +130,7 @@ def loss_and_training(row: Experiment, part: dict[str, Any] | None) -> pd.DataFr
         digits = 2 if "accuracy" in quantity else 4
         lines.append(
             {
-                "model": row.row,
+                "model": label(part) if part else row.row,
                 "quantity": quantity,
                 "published": published(row, quantity),
                 "ours, as met in training": f"{values[0]:.{digits}f}" if values else "–",
@@ -125,39 +140,70 @@ def loss_and_training(row: Experiment, part: dict[str, Any] | None) -> pd.DataFr
     return pd.DataFrame(lines)
 
 
-def paired(results: Path | str, first: str, second: str, reading: str = "val_selected") -> pd.DataFrame:
-    """Same test images, two models, seed by seed: difference in points with its interval, and McNemar's p."""
-    lines = []
-    paths = [records.path_of(results, first, seed) for seed in EXPERIMENTS[first].seeds]
-    for path in paths:
-        other = records.path_of(results, second, int(path.stem.removeprefix("seed")))
-        if not (path.exists() and other.exists()):
-            continue
-        a, b = (correct(p, reading) for p in (path, other))
-        if len(a) != len(b):
+@dataclass(frozen=True)
+class Pair:
+    """Two models on the same test images: difference in accuracy (second minus first) in points, tests."""
+
+    seed: int
+    n: int
+    difference: float
+    low: float
+    high: float
+    only_first: int
+    only_second: int
+    p: float
+    runs: str
+
+
+def pairs(results: Path | str, first: str, second: str, reading: str = "val_selected") -> list[Pair]:
+    """One comparison for each seed that both experiments have a record of, over the same test images."""
+    by_seed = [{p["seed"]: p for p in parts_of(results, identifier)} for identifier in (first, second)]
+    found = []
+    for seed in sorted(by_seed[0].keys() & by_seed[1].keys()):
+        paths = [records.path_of(results, identifier, seed) for identifier in (first, second)]
+        (ids_a, a), (ids_b, b) = (correct(path, reading) for path in paths)
+        if not np.array_equal(ids_a, ids_b):
             continue
         estimate, low, high = paired_bootstrap(a, b)
         test = mcnemar_exact(a, b)
-        lines.append(
+        counts = int(test["only_a"]), int(test["only_b"])
+        runs = evidence_label([by_seed[0][seed], by_seed[1][seed]]).replace("2 seeds, ", "")
+        found.append(Pair(seed, len(a), 100 * estimate, 100 * low, 100 * high, *counts, test["p"], runs))
+    return found
+
+
+def paired(found: list[Pair]) -> pd.DataFrame:
+    """Comparisons as a table, with McNemar's p also after Holm's correction over the table."""
+    from statsmodels.stats.multitest import multipletests
+
+    holm = multipletests([pair.p for pair in found], method="holm")[1] if found else []
+    return pd.DataFrame(
+        [
             {
-                "seed": path.stem.removeprefix("seed"),
-                "test images": f"{len(a):,}",
-                "difference (points)": f"{100 * estimate:+.2f}",
-                "95 % interval": f"{100 * low:+.2f} to {100 * high:+.2f}",
-                f"only {first} right": int(test["only_a"]),
-                f"only {second} right": int(test["only_b"]),
-                "McNemar p": f"{test['p']:.2g}",
+                "seed": pair.seed,
+                "runs": pair.runs,
+                "images": f"{pair.n:,}",
+                "difference (points)": f"{pair.difference:+.2f}",
+                "95 % interval": f"{pair.low:+.2f} to {pair.high:+.2f}",
+                "only the first right": pair.only_first,
+                "only the second right": pair.only_second,
+                "McNemar p": f"{pair.p:.2g}",
+                "after Holm": f"{corrected:.2g}",
             }
-        )
-    return pd.DataFrame(lines)
+            for pair, corrected in zip(found, holm, strict=True)
+        ]
+    )
 
 
-def correct(path: Path, reading: str) -> np.ndarray:
-    """Which test images (N,) the recorded predictions get right; ``merged`` spans validation and test images."""
+def correct(path: Path, reading: str) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (N,) of the test images and which of them the recorded predictions get right (N,).
+
+    ``merged`` spans validation and test images.
+    """
     arrays = records.read_predictions(path)
     parts = ("val", "test") if reading == "merged" else ("test",)
     hits = [arrays[f"{reading}_{p}_logits"].argmax(1) == arrays[f"{p}_labels"] for p in parts]
-    return np.concatenate(hits)
+    return np.concatenate([arrays[f"{p}_ids"] for p in parts]), np.concatenate(hits)
 
 
 def assumptions(row: Experiment) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Training of one experiment row under one seed, to a record.
 
-Needs torch, numpy, scikit-learn and tqdm only: ``python -m ferlib.train ID`` runs where the command
-line's and the book's packages are missing.
+Needs torch, numpy, pandas, scipy, scikit-learn, Pillow, safetensors and tqdm: ``python -m ferlib.train ID``
+runs where the packages of the command line and of the book are missing.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import resource
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from ferlib.data.dataset import FaceDataset
 from ferlib.data.duplicates import seen_in_training
 from ferlib.errors import FerlibError
 from ferlib.evaluate import metrics
-from ferlib.experiments import Experiment, get
+from ferlib.experiments import Experiment, get, settings_of
 from ferlib.models import build, count_parameters
 
 EVAL_BATCH = 512
@@ -68,6 +69,10 @@ def resolve_device(name: str) -> torch.device:
         raise FerlibError(f"unknown device {name!r}; use auto, cpu or cuda") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise FerlibError("device 'cuda' asked for, but torch sees no CUDA device; use --device cpu")
+    try:
+        torch.zeros(1, device=device).item()
+    except Exception as error:
+        raise FerlibError(f"device {name!r} cannot be used here ({type(error).__name__}); try cpu") from None
     return device
 
 
@@ -75,7 +80,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     """``auto`` is bfloat16 where the device multiplies matrices in it, else float32."""
     if name == "auto":
         if device.type == "cuda":
-            fast = torch.cuda.is_bf16_supported()
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
             fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
         name = "bfloat16" if fast else "float32"
@@ -99,6 +104,12 @@ def load_data(row: Experiment, root: str | os.PathLike[str] | None = None) -> Fa
     options = dict(row.dataset_options)
     subset = options.pop("subset", None)
     data = load(row.dataset, root, **options)
+    if not len(data.where("val")) and row.dataset == "fer2013":
+        if subset is None:
+            raise FerlibError(
+                "fer2013: these class folders do not tell PublicTest from PrivateTest; run the rows ending in -merged"
+            )
+        data = load(row.dataset, root, **{**options, "protocol": "merged"})
     if subset is None or subset >= len(data):
         return data
     chosen = np.random.default_rng(0).permutation(len(data))
@@ -156,6 +167,7 @@ def start(row: Experiment, seed: int, classes: int, channels: int, device: torch
         patience=row.schedule["patience"] - 1,
         threshold=row.schedule["min_delta"],
         threshold_mode="abs",
+        eps=0,
     )
     return State(model, optimiser, schedule, [], [], {})
 
@@ -244,6 +256,11 @@ def stale(state: State) -> int:
     return len(state.history) - 1 - state.kept["val_selected"]["epoch"]
 
 
+def ended_early(row: Experiment, state: State) -> bool:
+    """Whether the row's early stopping has come into effect."""
+    return bool(row.early_stopping and state.history and stale(state) >= row.early_stopping)
+
+
 def fit(
     row: Experiment, seed: int, data: FaceDataset, settings: Settings
 ) -> tuple[State, str, dict[str, Pixels]]:
@@ -265,8 +282,10 @@ def fit(
         restore(state, checkpoint, key, device)
     best_weights = checkpoint.with_name("best.safetensors")
     last = min(row.epochs, settings.epochs or row.epochs)
+    resumed = 0 < len(state.history) < last and not ended_early(row, state)
+    state.interruptions += resumed
     for epoch in range(len(state.history), last):
-        if row.early_stopping and state.history and stale(state) >= row.early_stopping:
+        if ended_early(row, state):
             break
         began = time.perf_counter()
         rate = state.optimiser.param_groups[0]["lr"]
@@ -286,6 +305,10 @@ def fit(
         }
         for split in ("val", "test"):
             line[f"{split}_loss"], line[f"{split}_accuracy"] = score(logits[split], labels[split])
+            if not np.isfinite(line[f"{split}_loss"]):
+                raise FerlibError(
+                    f"{row.id} seed {seed}: logits overflow in epoch {epoch + 1}; lower the rate"
+                )
         state.history.append(line)
         if keep_best(state, epoch, logits, labels):
             save_weights(state.model, best_weights)
@@ -293,9 +316,10 @@ def fit(
         state.seconds.append(time.perf_counter() - began)
         save(state, checkpoint, key)
         report(row, seed, line, state)
-    early = row.early_stopping and stale(state) >= row.early_stopping
+    done = len(state.history)
+    early = ended_early(row, state)
     stopped = (
-        "early stopping" if early else "last epoch" if last == row.epochs else f"capped at {last} epochs"
+        "early stopping" if early else "last epoch" if done == row.epochs else f"capped at {done} epochs"
     )
     return state, stopped, parts
 
@@ -316,10 +340,8 @@ def checkpoint_path(row: Experiment, seed: int, settings: Settings) -> Path:
 
 def run_key(row: Experiment, seed: int, data: FaceDataset, dtype: torch.dtype) -> str:
     """What a checkpoint must share with a run to be continued by it."""
-    facts = {
-        k: v for k, v in row.to_dict().items() if k not in ("published", "assumed", "deviations", "seeds")
-    }
-    return records.sha256({"row": facts, "seed": seed, "data": data.fingerprint, "dtype": str(dtype)})
+    facts = {"row": settings_of(row.to_dict()), "seed": seed, "data": data.fingerprint, "dtype": str(dtype)}
+    return records.sha256(facts)
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -376,14 +398,20 @@ def restore(state: State, path: Path, key: str, device: torch.device) -> None:
         reading: {k: v.cpu().numpy() if isinstance(v, Tensor) else v for k, v in best.items()}
         for reading, best in content["kept"].items()
     }
-    state.interruptions = content["interruptions"] + 1
+    state.interruptions = content["interruptions"]
 
 
 def profile_of(
-    row: Experiment, original: Experiment, data_name: str, epochs_run: int, stopped: str
+    row: Experiment,
+    original: Experiment,
+    data_name: str,
+    epochs_run: int,
+    stopped: str,
+    also: Sequence[str] = (),
 ) -> tuple[str, list[str]]:
-    """``full``, ``reduced`` or ``smoke``, and what was changed against the row."""
+    """``full``, ``reduced`` or ``smoke``, and what was changed against the row (``also``: what the caller knows)."""
     changed = [] if data_name == original.dataset else [f"dataset: {data_name} instead of {original.dataset}"]
+    changed += list(also)
     changed += [
         f"{name}: {getattr(row, name)} instead of {getattr(original, name)}"
         for name in (
@@ -424,6 +452,18 @@ def reading_result(
         "loss": score(logits, truth)[0],
         **metrics(logits.argmax(1), truth, classes),
     }
+
+
+def unpublished_counts(data: FaceDataset) -> list[str]:
+    """What differs from the published counts per split and class, where the dataset has an official split."""
+    if data.name not in ("fer2013", "ferplus", "rafdb"):
+        return []
+    expected = importlib.import_module(f"ferlib.data.{data.name}").published(data)
+    found = data.counts()
+    if expected and "val" not in expected and "val" in found:  # our validation part was cut from train
+        val = found.pop("val")
+        found["train"] = {c: n + val[c] for c, n in found["train"].items()}
+    return ["data: counts differ from the published ones"] if expected and found != expected else []
 
 
 def environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
@@ -490,11 +530,17 @@ def run(
     keep_freed_memory()
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    for folder in (settings.results, settings.runs):
+        records.writable(folder)
+    if seed < 0:
+        raise FerlibError(f"seed must not be negative, but is {seed}")
     source = commit()
     if data is None:
         data = load_data(row, settings.data_root)
     device = resolve_device(settings.device)
     dtype = resolve_precision(settings.precision, device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     state, stopped, parts = fit(row, seed, data, settings)
     labels = {split: part.labels.cpu().numpy() for split, part in parts.items()}
     seen = seen_in_training(data)[data.where("test")]
@@ -502,7 +548,9 @@ def run(
     result = results_of(state, labels, seen, data.classes)
     loss, accuracy = score(predict(state.model, parts["train"], dtype), labels["train"])
     result["val_selected"]["train"] = {"loss": loss, "accuracy": accuracy}  # dropout and augmentation off
-    profile, changed = profile_of(row, original or row, data.name, len(state.history), stopped)
+    profile, changed = profile_of(
+        row, original or row, data.name, len(state.history), stopped, unpublished_counts(data)
+    )
     reproducible = {
         "experiment": row.to_dict(),
         "seed": seed,
@@ -525,7 +573,11 @@ def run(
     }
     arrays = predictions(state, parts, labels, seen)
     return records.write(
-        settings.results, reproducible, arrays, run_facts(state, parts, source, device), command()
+        settings.results,
+        reproducible,
+        arrays,
+        run_facts(state, parts, source, device),
+        command(row, seed, settings),
     )
 
 
@@ -561,8 +613,8 @@ def run_facts(
     images = len(parts["train"]) * len(state.history)
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device)
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    else:  # of the whole process; kilobytes on Linux, bytes on macOS
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {
         "seconds_per_epoch": [round(s, 2) for s in state.seconds],
         "wall_seconds": round(wall, 1),
@@ -574,12 +626,17 @@ def run_facts(
     }
 
 
-def command() -> str:
-    """How this process was started, without the machine's paths."""
-    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
-    if words[0] == "train.py":
-        words[:1] = ["python", "-m", "ferlib.train"]
-    return " ".join("DATA" if i and words[i - 1] == "--data-root" else w for i, w in enumerate(words))
+def command(row: Experiment, seed: int, settings: Settings) -> str:
+    """The command that makes this record again; DATA stands for the reader's data folder."""
+    words = ["ferlib", "run", row.id, "--seed", str(seed)]
+    if settings.epochs is not None:
+        words += ["--epochs", str(settings.epochs)]
+    for name in ("device", "precision"):
+        if getattr(settings, name) != "auto":
+            words += [f"--{name}", getattr(settings, name)]
+    if settings.threads:
+        words += ["--threads", str(settings.threads)]
+    return " ".join(words if row.dataset == "synthetic" else [*words, "--data-root", "DATA"])
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -614,8 +671,12 @@ def runs_of(options: argparse.Namespace) -> Iterator[tuple[Experiment, int]]:
 
 def main(argv: list[str] | None = None) -> int:
     options = arguments().parse_args(argv)
-    if options.epochs is not None and options.epochs < 1:
-        print("ferlib: --epochs must be at least 1", file=sys.stderr)
+    if (
+        (options.epochs is not None and options.epochs < 1)
+        or options.threads < 0
+        or min(options.seed or [0]) < 0
+    ):
+        print("ferlib: --epochs must be at least 1, --threads and --seed not negative", file=sys.stderr)
         return 2
     settings = Settings(
         **{k: v for k, v in vars(options).items() if k not in ("ids", "seed")},

@@ -61,11 +61,17 @@ def test_sizes_through_the_net(padding, sides):
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 @pytest.mark.parametrize(("channels", "size"), [(1, 48), (3, 64)])
 def test_forward_backward_reaches_every_parameter(variant, channels, size):
-    model = make(channels=channels, size=size, **variant)
-    logits, out = model(torch.rand(4, channels, size, size))
-    assert logits.shape == (4, 7) and out["features"].shape == (4, 1024) and out["aux"] == []
-    nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
-    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+    """Over three starts: an SE bottleneck of four ReLU units may start with all of them dead."""
+    reached, names = set(), set()
+    for seed in range(3):
+        torch.manual_seed(seed)
+        model = build("se_cnn", classes=7, channels=channels, size=size, **variant)
+        logits, out = model(torch.rand(4, channels, size, size))
+        assert logits.shape == (4, 7) and out["features"].shape == (4, 1024) and out["aux"] == []
+        nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
+        names |= {n for n, _ in model.named_parameters()}
+        reached |= {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert names - reached == set()
 
 
 def test_gates_are_named_after_their_place_and_lie_in_the_open_unit_interval():
@@ -124,7 +130,7 @@ def test_a_batch_of_sixteen_is_overfitted(se):
     model = make(se=se, dropout=(0.0, 0.0))
     x, y = torch.rand(16, 1, 48, 48), torch.arange(16) % 7
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
-    for _ in range(30):
+    for _ in range(20):
         loss = nn.functional.cross_entropy(model(x)[0], y)
         optimiser.zero_grad()
         loss.backward()
@@ -146,7 +152,7 @@ def test_seeded_logits_are_golden():
 
 @pytest.mark.parametrize(
     ("variant", "word"),
-    [({"se": "everywhere"}, "se must be"), ({"size": 20}, "at least 44"), ({"depth": 3}, "depth")],
+    [({"se": "everywhere"}, "se must be"), ({"size": 20}, "at least 36"), ({"depth": 3}, "depth")],
 )
 def test_bad_variants_get_one_line(variant, word):
     with pytest.raises(FerlibError, match=word) as error:

@@ -26,7 +26,7 @@ def record(folder, identifier, seed=0, accuracy=0.7, dataset="fer2013", n=100, p
     result["train"] = {"loss": 0.5, "accuracy": 0.8}
     line = {"lr": 1e-3} | {f"{p}_{q}": 0.5 for p in ("train", "val", "test") for q in ("loss", "accuracy")}
     part = {
-        "experiment": {"id": identifier},
+        "experiment": get(identifier).to_dict(),
         "seed": seed,
         "profile": profile,
         "changed": ["epochs: 34 of 100"],
@@ -39,6 +39,7 @@ def record(folder, identifier, seed=0, accuracy=0.7, dataset="fer2013", n=100, p
         "result": {name: result for name in tables.READINGS},
     }
     arrays = {f"{name}_{p}_logits": logits for name in tables.READINGS for p in ("val", "test")}
+    arrays |= {f"{p}_ids": np.array([f"{p}{i}" for i in range(n)]) for p in ("val", "test")}
     arrays |= {f"{p}_labels": labels.astype(np.int8) for p in ("val", "test")}
     return records.write(folder, part, arrays, {}, "made by a test")
 
@@ -74,11 +75,38 @@ def test_runs_on_synthetic_faces_never_enter_a_results_table(tmp_path):
 def test_paired_comparison(tmp_path):
     record(tmp_path, "se_cnn-plain", accuracy=0.6)
     record(tmp_path, "se_cnn-se", accuracy=0.7)
-    line = tables.paired(tmp_path, "se_cnn-plain", "se_cnn-se").iloc[0]
+    (pair,) = tables.pairs(tmp_path, "se_cnn-plain", "se_cnn-se")
+    assert pair.difference == pytest.approx(10.0)
+    assert (pair.only_first, pair.only_second) == (0, 10)
+    assert pair.p == pytest.approx(2 / 2**10)
+    assert pair.runs == "reduced, 34 epochs"
+    line = tables.paired([pair, pair]).iloc[0]
     assert line["difference (points)"] == "+10.00"
-    assert (line["only se_cnn-plain right"], line["only se_cnn-se right"]) == (0, 10)
-    assert float(line["McNemar p"]) == pytest.approx(2 / 2**10, rel=0.03)
-    assert tables.paired(tmp_path, "se_cnn-plain", "se_cnn-plain-same").empty
+    assert float(line["after Holm"]) == pytest.approx(2 * pair.p, rel=0.05)
+    assert tables.pairs(tmp_path, "se_cnn-plain", "se_cnn-plain-same") == []
+    assert tables.paired([]).empty
+
+
+def test_models_are_compared_on_the_same_seed_and_images_only(tmp_path):
+    record(tmp_path, "se_cnn-plain", seed=0)
+    record(tmp_path, "se_cnn-se", seed=1)
+    assert tables.pairs(tmp_path, "se_cnn-plain", "se_cnn-se") == []
+    record(tmp_path, "se_cnn-plain", seed=1, n=50)
+    assert tables.pairs(tmp_path, "se_cnn-plain", "se_cnn-se") == []
+
+
+def test_a_record_of_another_definition_of_the_row_is_not_shown(tmp_path):
+    path = record(tmp_path, "se_cnn-se")
+    old = records.read(path)
+    part = {**old["reproducible"]}
+    part["experiment"] = {**part["experiment"], "batch": 32}
+    records.write(tmp_path, part, records.read_predictions(path), {}, "made by a test")
+    assert tables.parts_of(tmp_path, "se_cnn-se") == []
+
+
+def test_a_reduced_run_is_called_so(tmp_path):
+    part = records.read(record(tmp_path, "se_cnn-se"))["reproducible"]
+    assert tables.label(part) == "CNN with SE Blocks (reduced, 34 epochs)"
 
 
 def test_layers_add_up():

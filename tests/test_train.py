@@ -215,7 +215,7 @@ def test_weights_are_kept_as_safetensors_and_give_the_recorded_predictions(finis
     from ferlib.models import build
 
     runs = finished.parents[2] / "runs"
-    model = build("se_cnn", classes=3, **ROW.variant)
+    model = build("se_cnn", classes=3, **ROW.variant).to(memory_format=torch.channels_last)
     train.load_weights(model, runs / ROW.id / "seed0" / "best.safetensors")
     part = train.Pixels(toy(), "test", torch.device("cpu"))
     dtype = train.resolve_precision("auto", torch.device("cpu"))
@@ -237,6 +237,28 @@ def test_module_command_line(capsys):
     assert train.main(["se_cnn-sea"]) == 1
     assert "did you mean se_cnn-se" in capsys.readouterr().err
     assert train.main(["se_cnn-se", "--epochs", "0"]) == 2
+    assert train.main(["se_cnn-se", "--seed", "-1"]) == 2
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_training(tmp_path):
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(RecordError, match="choose another folder"):
+        train.run(ROW, 0, settings(tmp_path), data=toy())
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_recorded_command_names_no_path(finished):
+    assert (
+        records.read(finished)["command"]
+        == f"ferlib run {ROW.id} --seed 0 --device cpu --threads 1 --data-root DATA"
+    )
+
+
+def test_truncated_data_is_never_full():
+    data = toy()
+    assert train.unpublished_counts(data) == []
+    short = replace(data, name="fer2013", classes=tuple("abcdefg"), meta={"protocol": "official"})
+    assert train.unpublished_counts(short) == ["data: counts differ from the published ones"]
 
 
 def test_less_evidence_never_replaces_more(finished, tmp_path):

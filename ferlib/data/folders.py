@@ -69,10 +69,17 @@ def _by_name(path: Path) -> str:
     return path.name  # paths themselves compare otherwise on Windows
 
 
+def _exists(entry: os.DirEntry[str]) -> bool:
+    """False for a link that leads nowhere."""
+    return entry.is_file() or entry.is_dir()
+
+
 def _entries(folder: Path) -> Iterable[Path]:
     try:
         with os.scandir(folder) as entries:
-            return [Path(entry.path) for entry in entries if not entry.name.startswith(".")]
+            return [
+                Path(entry.path) for entry in entries if not entry.name.startswith(".") and _exists(entry)
+            ]
     except OSError as error:
         raise DataError(f"folder {folder} cannot be read: {error.strerror}") from None
 

@@ -23,7 +23,7 @@ def build(name: str, *, classes: int, channels: int = 1, size: int = 48, **varia
         raise FerlibError(f"unknown model {name!r}; known are {', '.join(sorted(MODELS))}")
     try:
         return MODELS[name](classes=classes, channels=channels, size=size, **variant)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:
         raise FerlibError(f"model {name}: {error}") from error
 
 

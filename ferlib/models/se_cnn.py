@@ -160,7 +160,7 @@ def final_side(size: int, padding: str) -> int:
         size = (size - 4 if padding == "valid" else size) // 2
     if size < 1:
         raise ValueError(
-            "se_cnn needs images of at least 44 pixels a side with padding='valid', 8 with 'same'"
+            "se_cnn needs images of at least 36 pixels a side with padding='valid', 8 with 'same'"
         )
     return size
 
