@@ -61,15 +61,17 @@ def test_sizes_through_the_net(padding, sides):
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 @pytest.mark.parametrize(("channels", "size"), [(1, 48), (3, 64)])
 def test_forward_backward_reaches_every_parameter(variant, channels, size):
-    """Over three starts: an SE bottleneck of four ReLU units may start with all of them dead."""
-    reached, names = set(), set()
-    for seed in range(3):
+    """In one of several starts: an SE bottleneck of two or four ReLU units may start with all of them dead."""
+    reached, names = set(), {"none yet"}
+    for seed in range(8):
+        if names == reached:
+            break
         torch.manual_seed(seed)
         model = build("se_cnn", classes=7, channels=channels, size=size, **variant)
         logits, out = model(torch.rand(4, channels, size, size))
         assert logits.shape == (4, 7) and out["features"].shape == (4, 1024) and out["aux"] == []
         nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
-        names |= {n for n, _ in model.named_parameters()}
+        names = {n for n, _ in model.named_parameters()}
         reached |= {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert names - reached == set()
 
