@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -104,56 +103,18 @@ def list_(
         typer.echo(f"{r['id']:{width}}  seed {r['seed']}  {r['dataset']:9}  {r['table']:8}  {r['state']}")
 
 
-@app.command()
-def run(
-    ids: Annotated[list[str], typer.Argument(help="Experiment ids, see `ferlib list`.", metavar="ID...")],
-    seed: Annotated[
-        list[int] | None, typer.Option(min=0, help="May be given several times. Default: the row's.")
-    ] = None,
-    profile: Annotated[
-        str,
-        typer.Option(
-            help="full: the row as it is. quick: 6 epochs on synthetic faces; with --data-root on 3,600 of its images."
-        ),
-    ] = "full",
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this many epochs ('reduced').")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
-    data_root: DataRoot = None,
-    results: Results = Path("results"),
-    runs: Annotated[Path, typer.Option(help="Folder of checkpoints and weights.")] = Path("runs"),
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Ignore and replace an earlier checkpoint.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Train experiments to records; a run that was interrupted goes on from its last finished epoch."""
-    from ferlib import records, train
-    from ferlib.experiments import get, quick
-
-    if profile not in ("full", "quick"):
-        raise typer.BadParameter("use full or quick", param_hint="--profile")
-    settings = train.Settings(device, precision, threads, epochs, results, runs, restart, data_root)
-    if profile == "quick":
-        settings = replace(settings, results=runs / "quick" / "records", runs=runs / "quick")
-    for original in [get(identifier) for identifier in ids]:
-        row = quick(original, real=data_root is not None) if profile == "quick" else original
-        for k in seed or original.seeds:
-            path = train.run(row, k, settings, original=original)
-            found = records.read(path)["reproducible"]
-            accuracy = found["result"]["val_selected"]["accuracy"]
-            line: dict[str, Any] = {"record": str(path), "profile": found["profile"], "accuracy": accuracy}
-            typer.echo(
-                json.dumps(line) if as_json else f"{path}: {found['profile']}, test accuracy {accuracy:.4f}"
-            )
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-)
+@app.command(context_settings=PASS_ON)
+def run(context: typer.Context) -> None:
+    """Train experiments to records: `ferlib run ID... --help`; a run that was interrupted goes on."""
+    from ferlib.train import main as train_main
+
+    raise typer.Exit(train_main(context.args, prog="ferlib run"))
+
+
+@app.command(context_settings=PASS_ON)
 def book(context: typer.Context) -> None:
     """Execute the notebooks and build the book: `ferlib book build|execute|check`, each with --help."""
     from ferlib.book import main as book_main

@@ -2,11 +2,14 @@
 
 A record has three parts: ``reproducible`` (equal for two runs of one seed on one machine, and for an
 interrupted and an uninterrupted run) with its ``sha256``, ``run`` (times, throughput, memory, commit)
-and ``command``. Files are written to a temporary name, synced and renamed.
+and ``command``. Files are written to a temporary name, synced and renamed. When a record is replaced,
+the new predictions wait as ``.npz.new`` until the record itself is there, and `read_predictions` knows
+of it: whenever the power goes, a reader finds the old pair or the new one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,6 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ferlib.errors import RecordError
+from ferlib.interrupt import one_writer
 
 SCHEMA = 1
 PROFILES = ("smoke", "reduced", "full")  # in order of evidence
@@ -127,19 +131,20 @@ def read(path: Path | str) -> dict[str, Any]:
 def read_predictions(path: Path | str) -> dict[str, np.ndarray]:
     """The arrays beside a record, checked against the checksum in it."""
     path = Path(path)
-    record = read(path)
-    try:
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RecordError(
-            f"{path.with_suffix('.npz')}: cannot be read ({error}); run the experiment again"
-        ) from None
-    if arrays_sha256(arrays) != record["reproducible"]["predictions_sha256"]:
-        raise RecordError(
-            f"{path.with_suffix('.npz')}: does not belong to its record; run the experiment again"
-        )
-    return arrays
+    problem = ""
+    for _ in range(2):  # twice: a writer may have replaced the pair between our two reads
+        wanted = read(path)["reproducible"]["predictions_sha256"]
+        for candidate in (path.with_suffix(".npz.new"), path.with_suffix(".npz")):
+            try:
+                with np.load(candidate, allow_pickle=False) as file:
+                    arrays = dict(file)
+            except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                problem = f"cannot be read ({error})"
+                continue
+            if arrays_sha256(arrays) == wanted:
+                return arrays
+            problem = "does not belong to its record"
+    raise RecordError(f"{path.with_suffix('.npz')}: {problem}; run the experiment again")
 
 
 def evidence(record: dict[str, Any]) -> tuple[int, int]:
@@ -170,13 +175,38 @@ def write(
     }
     path = path_of(results, reproducible["experiment"]["id"], reproducible["seed"])
     validate(record, str(path))
-    if path.exists() and evidence(read(path)) > evidence(record):
-        raise RecordError(f"{path}: holds a run with more evidence and is kept; write to another folder")
-    # predictions first: a record that can be seen always has its predictions
-    write_atomically(path.with_suffix(".npz"), lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
-    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+    text = (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
+    try:
+        with one_writer(path.parent):
+            heal(path)
+            if path.exists() and evidence(read(path)) > evidence(record):
+                raise RecordError(
+                    f"{path}: holds a run with more evidence and is kept; write to another folder"
+                )
+            waiting = path.with_suffix(".npz.new")
+            write_atomically(waiting, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+            write_atomically(path, lambda file: file.write(text))
+            os.replace(waiting, path.with_suffix(".npz"))
+    except OSError as error:
+        raise RecordError(
+            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
+        ) from None
     return path
+
+
+def heal(path: Path) -> None:
+    """Finish or clear away what a writer left that was killed."""
+    waiting = path.with_suffix(".npz.new")
+    if waiting.exists():
+        with contextlib.suppress(RecordError, OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError):
+            with np.load(waiting, allow_pickle=False) as file:
+                digest = arrays_sha256(dict(file))
+            if read(path)["reproducible"]["predictions_sha256"] == digest:
+                os.replace(waiting, path.with_suffix(".npz"))
+        waiting.unlink(missing_ok=True)
+    for name in (path.name, waiting.name):
+        for litter in path.parent.glob(f".{name}.*"):
+            litter.unlink()
 
 
 def load_all(results: Path | str, experiment: str) -> list[dict[str, Any]]:

@@ -57,7 +57,11 @@ def count_multiply_adds(model: nn.Module, *, channels: int = 1, size: int = 48) 
     training = model.training
     parameter = next(model.parameters())
     x = torch.zeros(1, channels, size, size, device=parameter.device, dtype=parameter.dtype)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter, contextlib.redirect_stdout(io.StringIO()):
+    with (
+        torch.no_grad(),
+        FlopCounterMode(display=False) as counter,
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
         model.eval()(x)
     model.train(training)
     return counter.get_total_flops() // 2

@@ -1,62 +1,10 @@
-"""Every cell of every results table in the papers, as data.
-
-``EXPERIMENTS`` maps an id to a frozen row. Rows of one table differ in one factor. A value that the
-paper prints carries no note; one that it leaves open has a reason in ``assumed``.
-"""
+"""Rows of Luo (2023), `se_cnn`: Table 1 and the readings that its text leaves open."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
-from ferlib.errors import FerlibError
-
-
-@dataclass(frozen=True)
-class Published:
-    """One number as printed: ``value`` in percent (accuracies) or plain (losses), ``where`` in the paper."""
-
-    quantity: str
-    value: float
-    where: str
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One training configuration. ``table``, ``row`` and ``column`` say which cell it answers."""
-
-    id: str
-    paper: str
-    table: str
-    row: str
-    column: str
-    published: tuple[Published, ...]
-    dataset: str
-    dataset_options: Mapping[str, Any]
-    model: str
-    variant: Mapping[str, Any]
-    loss: str
-    optimiser: Mapping[str, Any]
-    schedule: Mapping[str, Any]
-    early_stopping: int | None  # epochs without a better validation accuracy; None: never
-    epochs: int
-    batch: int
-    augmentation: Mapping[str, float]
-    size: int
-    seeds: tuple[int, ...]
-    pretrained: str | None = None
-    assumed: Mapping[str, str] = field(default_factory=dict)
-    deviations: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The row as plain JSON-able data."""
-        row = asdict(self)
-        row["seeds"] = list(self.seeds)
-        row["deviations"] = list(self.deviations)
-        row["published"] = [asdict(p) for p in self.published]
-        return row
-
+from ferlib.experiments.row import Experiment, Published
 
 LUO_ASSUMED = {
     "variant.padding": "Not printed. 'valid' is the default of Keras' Conv2D, the library the paper names "
@@ -164,7 +112,7 @@ def _same(row: Experiment) -> Experiment:
     )
 
 
-_ROWS = [
+ROWS = (
     _LUO,
     _LUO_SE,
     _LUO_SE_CONV,
@@ -173,36 +121,4 @@ _ROWS = [
     _merged(_LUO_SE_CONV),
     _same(_LUO),
     _same(_LUO_SE),
-]
-
-EXPERIMENTS: dict[str, Experiment] = {row.id: row for row in _ROWS}
-
-
-def settings_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides a run among the entries of a row's ``to_dict``: all but what the paper printed and our notes."""
-    return {k: v for k, v in row.items() if k not in ("published", "assumed", "deviations", "seeds")}
-
-
-def get(identifier: str) -> Experiment:
-    """The row with this id; FerlibError names the close ones if there is none."""
-    if identifier not in EXPERIMENTS:
-        from difflib import get_close_matches
-
-        close = get_close_matches(identifier, EXPERIMENTS, n=3) or sorted(EXPERIMENTS)[:3]
-        raise FerlibError(
-            f"unknown experiment {identifier!r}; did you mean {', '.join(close)}? See `ferlib list`"
-        )
-    return EXPERIMENTS[identifier]
-
-
-def quick(row: Experiment, *, real: bool = False) -> Experiment:
-    """The same network shrunk to a minute's demonstration on 2,100 synthetic faces, easier than the default ones.
-
-    Smaller batches and a lower rate let it learn something in so few steps. ``real=True`` takes 3,600 images
-    of the row's own dataset instead. Either way the record can only be a ``smoke`` run, which never enters a
-    results table, and it lists every change.
-    """
-    small = replace(row, epochs=6, batch=16, optimiser={**row.optimiser, "lr": 0.001})
-    if real:
-        return replace(small, dataset_options={**row.dataset_options, "subset": 3600})
-    return replace(small, dataset="synthetic", dataset_options={"n": 2100, "difficulty": 0.3})
+)

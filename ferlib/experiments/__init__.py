@@ -1,0 +1,42 @@
+"""Every cell of every results table in the papers, as data.
+
+``EXPERIMENTS`` maps an id to a frozen row. Rows of one table differ in one factor. A value that the
+paper prints carries no note; one that it leaves open has a reason in ``assumed``. One file per paper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ferlib.errors import FerlibError
+from ferlib.experiments import se_cnn
+from ferlib.experiments.row import Experiment, Published, settings_of
+
+__all__ = ["EXPERIMENTS", "Experiment", "Published", "get", "quick", "settings_of"]
+
+EXPERIMENTS: dict[str, Experiment] = {row.id: row for paper in (se_cnn,) for row in paper.ROWS}
+
+
+def get(identifier: str) -> Experiment:
+    """The row with this id; FerlibError names the close ones if there is none."""
+    if identifier not in EXPERIMENTS:
+        from difflib import get_close_matches
+
+        close = get_close_matches(identifier, EXPERIMENTS, n=3) or sorted(EXPERIMENTS)[:3]
+        raise FerlibError(
+            f"unknown experiment {identifier!r}; did you mean {', '.join(close)}? See `ferlib list`"
+        )
+    return EXPERIMENTS[identifier]
+
+
+def quick(row: Experiment, *, real: bool = False) -> Experiment:
+    """The same network shrunk to a minute's demonstration on 2,100 synthetic faces, easier than the default ones.
+
+    Smaller batches and a lower rate let it learn something in so few steps. ``real=True`` takes 3,600 images
+    of the row's own dataset instead. Either way the record can only be a ``smoke`` run, which never enters a
+    results table, and it lists every change.
+    """
+    small = replace(row, epochs=6, batch=16, optimiser={**row.optimiser, "lr": 0.001})
+    if real:
+        return replace(small, dataset_options={**row.dataset_options, "subset": 3600})
+    return replace(small, dataset="synthetic", dataset_options={"n": 2100, "difficulty": 0.3})

@@ -1,0 +1,138 @@
+"""Images on the training device: a split as uint8 pixels, batches as floats, the order of an epoch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ferlib.data import load
+from ferlib.data.dataset import FaceDataset
+from ferlib.device import generator
+from ferlib.errors import FerlibError
+from ferlib.experiments.row import Experiment
+
+# mean and standard deviation of ImageNet's training images, per channel (torchvision's constants)
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def load_data(row: Experiment, root: str | os.PathLike[str] | None = None) -> FaceDataset:
+    """The row's dataset. The option ``subset`` keeps that many images, drawn evenly over splits (see ``quick``)."""
+    options = dict(row.dataset_options)
+    subset = options.pop("subset", None)
+    data = load(row.dataset, root, **options)
+    if not len(data.where("val")) and row.dataset == "fer2013":
+        if subset is None:
+            raise FerlibError(
+                "fer2013: these class folders do not tell PublicTest from PrivateTest; run the rows ending in -merged"
+            )
+        data = load(row.dataset, root, **{**options, "protocol": "merged"})
+    if subset is None or subset >= len(data):
+        return data
+    chosen = np.random.default_rng(0).permutation(len(data))
+    share = {"train": 2 / 3, "val": 1 / 6, "test": 1 / 6}
+    kept = [chosen[data.split[chosen] == split][: round(subset * part)] for split, part in share.items()]
+    return data.take(np.sort(np.concatenate(kept)))
+
+
+class Pixels:
+    """One split on the training device: images uint8 (N, C, H, W) and labels int64 (N,).
+
+    ``size`` in pixels is the side that batches are scaled to (bilinear), None leaves them as they are.
+    ``preprocess`` is the row's: ``channels`` 3 repeats a grey channel, ``standardise`` is ``'image'``
+    (each image to mean 0 and standard deviation 1, as Keras' ``samplewise_*`` options) or ``'imagenet'``.
+    Raises FerlibError for another key or value.
+    """
+
+    def __init__(
+        self,
+        data: FaceDataset,
+        split: str,
+        device: torch.device,
+        size: int | None = None,
+        preprocess: Mapping[str, Any] | None = None,
+    ) -> None:
+        index = data.where(split)
+        images = torch.from_numpy(data.images[index])
+        images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+        self.images = images.to(device).contiguous(memory_format=torch.channels_last)
+        self.labels = torch.from_numpy(data.labels[index]).to(device)
+        self.ids = data.ids[index]
+        self.size = None if size == images.shape[-1] else size
+        options = dict(preprocess or {})
+        self.channels = int(options.pop("channels", images.shape[1]))
+        self.standardise = options.pop("standardise", None)
+        if options or self.standardise not in (None, "image", "imagenet"):
+            raise FerlibError(
+                f"preprocess knows channels and standardise ('image', 'imagenet'), not {preprocess}"
+            )
+        if self.channels != images.shape[1] and (images.shape[1] != 1 or self.channels != 3):
+            raise FerlibError(f"{data.name}: {images.shape[1]} channels cannot be made {self.channels}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Images as float in [0, 1] (section 2.1 of Luo: rescale 1/255), scaled to ``size``, and their labels."""
+        x = self.images[index].float().div_(255)
+        if self.size is not None:
+            x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=self.size < x.shape[-1])
+        return x, self.labels[index]
+
+    def finish(self, x: Tensor) -> Tensor:
+        """What follows augmentation: standardised pixels, repeated channels, channels-last memory."""
+        if self.standardise == "image":
+            # Keras' ImageDataGenerator.standardize: the population's deviation, 1e-6 against a flat image
+            mean, deviation = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), correction=0, keepdim=True)
+            x = (x - mean) / (deviation + 1e-6)
+        if x.shape[1] != self.channels:
+            x = x.expand(-1, self.channels, -1, -1)
+        if self.standardise == "imagenet":
+            mean, deviation = (x.new_tensor(v).view(1, -1, 1, 1) for v in IMAGENET)
+            x = (x - mean[:, : x.shape[1]]) / deviation[:, : x.shape[1]]
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+def class_weights(labels: np.ndarray, classes: int, balance: Mapping[str, Any]) -> np.ndarray | None:
+    """Weight per class (classes,), or None: ``{"weights": "balanced"}`` is scikit-learn's n / (classes * count)."""
+    if "weights" not in balance:
+        return None
+    if balance["weights"] != "balanced":
+        raise FerlibError(f"balance: weights can be 'balanced', not {balance['weights']!r}")
+    count = np.bincount(labels, minlength=classes)
+    present = count > 0  # scikit-learn counts the classes that occur
+    return np.where(present, len(labels) / (present.sum() * np.maximum(count, 1)), 0.0).astype(np.float32)
+
+
+def epoch_order(
+    labels: np.ndarray, balance: Mapping[str, Any], seed: int, epoch: int
+) -> tuple[Tensor, Tensor]:
+    """Order of an epoch's images: index int64 (M,) and whether each is an extra copy, bool (M,).
+
+    With ``balance = {"expand_to": n}`` each class of fewer than n images is filled up to n with copies
+    drawn anew in every epoch (whole rounds of the class first); ``"max"`` is the largest class's count.
+    """
+    goal = balance.get("expand_to")
+    shuffle = generator(seed, "order", epoch)
+    if goal is None:
+        order = torch.randperm(len(labels), generator=shuffle)
+        return order, torch.zeros(len(order), dtype=torch.bool)
+    count = np.bincount(labels)
+    goal = int(count.max()) if goal == "max" else int(goal)
+    rng = np.random.default_rng(generator(seed, "balance", epoch).initial_seed())
+    extra = [np.empty(0, np.int64)]
+    for c, n in enumerate(count):
+        rounds = [
+            rng.permutation(np.flatnonzero(labels == c)) for _ in range(-(-max(goal - n, 0) // max(n, 1)))
+        ]
+        if n and rounds:
+            extra.append(np.concatenate(rounds)[: goal - n])
+    copies = np.concatenate(extra)
+    index = torch.from_numpy(np.concatenate([np.arange(len(labels)), copies]))
+    order = torch.randperm(len(index), generator=shuffle)
+    return index[order], (order >= len(labels))
