@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from ferlib import checkpoint, records
 from ferlib.augment import augment
 from ferlib.data.dataset import FaceDataset
-from ferlib.device import generator, resolve_device, resolve_precision, stream
+from ferlib.device import resolve_device, resolve_precision, stream
 from ferlib.errors import FerlibError
 from ferlib.experiments.row import Experiment, settings_of
 from ferlib.interrupt import Interrupted, Stop
@@ -35,7 +35,7 @@ class Settings:
 
     ``epochs`` caps the row's epochs (a run that is cut short by it is 'reduced' or 'smoke').
     ``precision`` is ``auto``, ``float32`` or ``bfloat16``; ``threads`` 0 means torch's own choice.
-    ``save_seconds`` is the longest time between two checkpoints.
+    ``save_seconds`` is the longest time between two checkpoints. ``graphs`` replays CUDA graphs of the step.
     """
 
     device: str = "auto"
@@ -47,6 +47,7 @@ class Settings:
     restart: bool = False
     data_root: str | None = None
     save_seconds: float = 120.0
+    graphs: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,21 +75,40 @@ class Job:
         return min(self.row.epochs, self.settings.epochs or self.row.epochs)
 
 
-@dataclass
 class Progress:
-    """How far an epoch is: steps taken, sums over them, and the random streams to go on with."""
+    """How far an epoch is: steps taken, sums over them on the device, random streams to go on with."""
 
-    step: int
-    loss_sum: Tensor
-    correct: Tensor
-    bad_step: Tensor  # first step whose loss is not finite, -1 while there is none
-    seconds: float = 0.0
-    streams: dict[str, Tensor] = field(default_factory=dict)
+    def __init__(self, device: torch.device) -> None:
+        self.step, self.seconds = 0, 0.0
+        self.loss_sum, self.correct, self.steps_done, self.bad_step = (
+            torch.zeros((), device=device, dtype=kind)
+            for kind in (torch.float32, torch.float32, torch.int64, torch.int64)
+        )
+        self.streams: dict[str, Tensor] = {}
 
-    @classmethod
-    def fresh(cls, device: torch.device) -> Progress:
-        loss_sum, correct, bad_step = (torch.tensor(v, device=device) for v in (0.0, 0.0, -1))
-        return cls(0, loss_sum, correct, bad_step)
+    def reset(self) -> None:
+        """To the beginning of an epoch. The tensors stay in place: a captured graph refers to them."""
+        self.step, self.seconds, self.streams = 0, 0.0, {}
+        for total in (self.loss_sum, self.correct, self.steps_done, self.bad_step):
+            total.zero_()
+
+    def count(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add one step's loss and hits; remember the first step whose loss is not finite (1, 2, ...; 0: none)."""
+        self.loss_sum += loss * len(labels)
+        self.correct += (logits.argmax(1) == labels).sum()
+        self.steps_done += 1
+        bad = (self.bad_step == 0) & ~torch.isfinite(loss)
+        self.bad_step.copy_(torch.where(bad, self.steps_done, self.bad_step))
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    def load_state_dict(self, found: dict[str, Any]) -> None:
+        for name, value in found.items():
+            if isinstance(value, Tensor):
+                getattr(self, name).copy_(value)
+            else:
+                setattr(self, name, value)
 
 
 @dataclass
@@ -99,16 +119,16 @@ class State:
     loss: Loss
     optimiser: torch.optim.Optimizer
     schedule: Schedule
+    progress: Progress
+    moves: torch.Generator  # of augmentation
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    kept: dict[str, dict[str, Any]] = field(
-        default_factory=dict
-    )  # reading -> score, epoch, logits, weights' file
-    progress: Progress | None = None  # None between two epochs
+    kept: dict[str, dict[str, Any]] = field(default_factory=dict)  # reading -> score, epoch, logits, ...
     interruptions: int = 0
     trained_by: list[dict[str, Any]] = field(default_factory=list)
     saved: float = field(default_factory=time.monotonic)  # when the newest checkpoint was written ...
     saved_weights: str | None = None  # ... and the best weights that it refers to
+    graphed: GraphedStep | None = None
 
 
 def prepare(row: Experiment, seed: int, data: FaceDataset, settings: Settings, stop: Stop) -> Job:
@@ -149,17 +169,17 @@ def start(row: Experiment, seed: int, classes: int, channels: int, device: torch
     loss = loss.to(device)
     parameters = [*model.parameters(), *loss.parameters()]
     optimiser = build_optimiser(row.optimiser, parameters, fused=device.type == "cuda")
-    return State(model, loss, optimiser, build_schedule(row.schedule, optimiser))
+    schedule = build_schedule(row.schedule, optimiser)
+    return State(model, loss, optimiser, schedule, Progress(device), torch.Generator(device))
 
 
 def train_epoch(job: Job, state: State, epoch: int) -> tuple[float, float]:
     """One pass over the training part; mean loss and accuracy as met on the way (dropout, augmentation on)."""
-    device, data = job.device, job.parts["train"]
+    device = job.device
     order, extra = (t.to(device) for t in epoch_order(job.labels["train"], job.row.balance, job.seed, epoch))
     batches = list(zip(order.split(job.row.batch), extra.split(job.row.batch), strict=True))
-    moves = generator(job.seed, "augmentation", epoch, device)
-    progress = state.progress or Progress.fresh(device)
-    state.progress = progress
+    progress = state.progress
+    state.moves.manual_seed(stream(job.seed, "augmentation", epoch))
     state.model.train()
     title = f"{job.name} epoch {epoch + 1}/{job.last}"
     with (
@@ -170,33 +190,30 @@ def train_epoch(job: Job, state: State, epoch: int) -> tuple[float, float]:
     ):
         torch.manual_seed(stream(job.seed, "dropout", epoch))
         if progress.streams:
-            set_streams(progress.streams, moves, device)
+            set_streams(progress.streams, state.moves, device)
         for step in range(progress.step, len(batches)):
             began = time.perf_counter()
             index, copies = batches[step]
             if len(index) > 1:  # batch normalisation has no variance over one image
                 state.schedule.step_begin(epoch * len(batches) + step)
-                train_step(job, state, data, index, copies, moves)
+                (state.graphed or train_step)(job, state, index, copies)
             progress.step = step + 1
             progress.seconds += time.perf_counter() - began
             bar.update(len(index))
             job.stop.expect(time.perf_counter() - began)
             if job.stop.reason() or time.monotonic() - state.saved > job.settings.save_seconds:
-                progress.streams = get_streams(moves, device)
+                progress.streams = get_streams(state.moves, device)
                 save(job, state)
                 raise_if_stopped(job, state)
     refuse_bad_loss(job, epoch, progress)
     return float(progress.loss_sum / len(order)), float(progress.correct / len(order))
 
 
-def train_step(
-    job: Job, state: State, data: Pixels, index: Tensor, copies: Tensor, moves: torch.Generator
-) -> None:
-    """One step on the images ``index``; on CUDA nothing in it waits for the device."""
-    progress = state.progress
-    assert progress is not None
+def train_step(job: Job, state: State, index: Tensor, copies: Tensor) -> None:
+    """One step on the training images ``index``; on CUDA nothing in it waits for the device."""
+    data = job.parts["train"]
     x, y = data.batch(index)
-    moved = augment(x, job.row.augmentation, moves)
+    moved = augment(x, job.row.augmentation, state.moves)
     if "expand_to" in job.row.balance:  # only the copies of rare classes are moved
         moved = torch.where(copies[:, None, None, None], moved, x)
     with torch.autocast(job.device.type, torch.bfloat16, enabled=job.dtype == torch.bfloat16):
@@ -207,19 +224,61 @@ def train_step(
     loss.backward()
     state.optimiser.step()
     state.loss.after_step()
-    progress.loss_sum += loss.detach() * len(index)
-    progress.correct += (logits.argmax(1) == y).sum()
-    bad = (progress.bad_step < 0) & ~torch.isfinite(loss.detach())
-    progress.bad_step.masked_fill_(bad, progress.step)
+    state.progress.count(loss.detach(), logits.detach(), y)
     if job.device.type == "cpu":
-        refuse_bad_loss(job, len(state.history), progress)
+        refuse_bad_loss(job, len(state.history), state.progress)
+
+
+class GraphedStep:
+    """`train_step` captured once as a CUDA graph and replayed: one launch a step instead of hundreds.
+
+    Called like `train_step`. The first steps of a batch size and learning rate run as they are (cuDNN chooses
+    its kernels, the optimiser makes its state); a change of rate, which the graph holds as a constant,
+    captures anew. Batches of another size run as they are. Not for losses or models that wait for the device.
+    """
+
+    WARM_UP = 3
+
+    def __init__(self, job: Job, state: State) -> None:
+        self.index = torch.zeros(job.row.batch, dtype=torch.int64, device=job.device)
+        self.copies = torch.zeros(job.row.batch, dtype=torch.bool, device=job.device)
+        self.side = torch.cuda.Stream(job.device)
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.rate, self.warm = -1.0, 0
+        for group in state.optimiser.param_groups:
+            group["capturable"] = True
+
+    def __call__(self, job: Job, state: State, index: Tensor, copies: Tensor) -> None:
+        rate = float(state.optimiser.param_groups[0]["lr"])
+        if rate != self.rate:
+            self.graph, self.rate, self.warm = None, rate, 0
+        if len(index) != len(self.index):
+            return train_step(job, state, index, copies)
+        self.index.copy_(index)
+        self.copies.copy_(copies)
+        if self.graph is not None:
+            return self.graph.replay()
+        self.side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.side):
+            train_step(job, state, self.index, self.copies)
+        torch.cuda.current_stream().wait_stream(self.side)
+        self.warm += 1
+        if self.warm >= self.WARM_UP:
+            self.capture(job, state)
+
+    def capture(self, job: Job, state: State) -> None:
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(state.moves)
+        with torch.cuda.graph(graph):
+            train_step(job, state, self.index, self.copies)
+        self.graph = graph
 
 
 def refuse_bad_loss(job: Job, epoch: int, progress: Progress) -> None:
     step = int(progress.bad_step)
-    if step >= 0:
+    if step:
         raise FerlibError(
-            f"{job.name}: the loss is not a number in epoch {epoch + 1}, batch {step + 1}; lower the rate"
+            f"{job.name}: the loss is not a number in epoch {epoch + 1}, batch {step}; lower the rate"
             f" (the last good state is kept in {job.folder})"
         )
 
@@ -239,7 +298,7 @@ def set_streams(streams: dict[str, Tensor], moves: torch.Generator, device: torc
 def raise_if_stopped(job: Job, state: State) -> None:
     reason = job.stop.reason()
     if reason:
-        step = state.progress.step if state.progress else 0
+        step = state.progress.step
         raise Interrupted(
             f"{job.name}: {reason}; saved after {len(state.history)} of {job.last} epochs"
             f"{f' and {step} batches' if step else ''}, the same command goes on from there"
@@ -309,9 +368,8 @@ def evaluate_epoch(job: Job, state: State, epoch: int, line: dict[str, float]) -
         checkpoint.save_weights(state.model, job.folder / name)
         state.kept["val_selected"]["weights"] = name
     state.schedule.epoch_end(line)
-    assert state.progress is not None
     state.seconds.append(state.progress.seconds + time.perf_counter() - began)
-    state.progress = None
+    state.progress.reset()
     save(job, state)
     report(job, line, state)
 
@@ -338,6 +396,8 @@ def ended_early(row: Experiment, state: State) -> bool:
 
 def fit(job: Job, state: State) -> str:
     """Train to the row's end, its early stop or the cap; returns why it stopped. Raises Interrupted."""
+    if job.settings.graphs and job.device.type == "cuda":
+        state.graphed = GraphedStep(job, state)
     for epoch in range(len(state.history), job.last):
         if ended_early(job.row, state):
             break
@@ -355,8 +415,7 @@ def fit(job: Job, state: State) -> str:
 def save(job: Job, state: State) -> None:
     """Write a checkpoint; FerlibError, and nothing written, where the weights or the loss are not finite."""
     began = time.monotonic()
-    if state.progress is not None:
-        refuse_bad_loss(job, len(state.history), state.progress)
+    refuse_bad_loss(job, len(state.history), state.progress)
     weights = state.model.state_dict()
     if not all(bool(torch.isfinite(w).all()) for w in weights.values() if w.is_floating_point()):
         raise FerlibError(
@@ -372,7 +431,7 @@ def save(job: Job, state: State) -> None:
         "history": state.history,
         "seconds": state.seconds,
         "kept": checkpoint.plain(state.kept, Tensor),
-        "progress": None if state.progress is None else dict(vars(state.progress)),
+        "progress": state.progress.state_dict(),
         "interruptions": state.interruptions,
         "trained_by": state.trained_by,
     }
@@ -390,11 +449,10 @@ def restore(job: Job, state: State) -> bool:
     content = checkpoint.newest(job.folder, job.key, job.device)
     if content is None:
         return False
-    for name in ("model", "loss", "optimiser", "schedule"):
+    for name in ("model", "loss", "optimiser", "schedule", "progress"):
         getattr(state, name).load_state_dict(content[name])
     for name in ("history", "seconds", "interruptions", "trained_by"):
         setattr(state, name, content[name])
     state.kept = checkpoint.plain(content["kept"], np.ndarray)
     state.saved_weights = state.kept["val_selected"]["weights"] if state.kept else None
-    state.progress = Progress(**content["progress"]) if content["progress"] else None
     return True

@@ -34,7 +34,7 @@ def command(row: Experiment, seed: int, options: argparse.Namespace, minutes: fl
         words += ["--data-root", options.data_root]
     if minutes is not None:
         words += ["--budget", f"{max(minutes, 0.01):.3f}"]
-    return words + [f"--{flag}" for flag in ("restart", "json") if getattr(options, flag)]
+    return words + [f"--{flag}" for flag in ("restart", "json", "graphs") if getattr(options, flag)]
 
 
 def run_all(pairs: Sequence[tuple[Experiment, int]], options: argparse.Namespace, stop: Stop) -> int:

@@ -211,6 +211,7 @@ def arguments(prog: str = "python -m ferlib.train") -> argparse.ArgumentParser:
     add("--results", type=Path, default=Path("results"), metavar="DIR", help="where records go")
     add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where checkpoints and weights go")
     add("--save-seconds", type=float, default=120.0, metavar="S", help="longest time between two checkpoints")
+    add("--graphs", action="store_true", help="replay training steps as CUDA graphs (CUDA only)")
     add("--restart", action="store_true", help="ignore and replace an earlier checkpoint")
     add("--json", action="store_true", help="print one JSON object per record")
     return parser
