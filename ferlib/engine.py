@@ -401,7 +401,7 @@ def fit(job: Job, state: State) -> str:
     for epoch in range(len(state.history), job.last):
         if ended_early(job.row, state):
             break
-        rate = float(state.optimiser.param_groups[0]["lr"])
+        rate = state.schedule.epoch_rate()
         loss, accuracy = train_epoch(job, state, epoch)
         evaluate_epoch(
             job, state, epoch, {"epoch": epoch, "lr": rate, "train_loss": loss, "train_accuracy": accuracy}
