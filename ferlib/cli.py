@@ -78,29 +78,45 @@ def list_(
     pending: Annotated[bool, typer.Option("--pending", help="Only runs without a full record.")] = False,
     paper: Annotated[str | None, typer.Option(help="Only this paper's, se_cnn say.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Only runs on this dataset.")] = None,
+    device: Annotated[str, typer.Option(help="Expected cost on this device: auto, cpu or cuda.")] = "auto",
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
-    """Every experiment and seed with what its record holds: none, reduced or full."""
+    """Every experiment and seed: what its record holds (none, reduced or full) and what a full run costs.
+
+    The cost is the time of all epochs, from measured speeds; early stopping makes runs shorter. A question mark
+    stands where nothing was measured on such a device.
+    """
+    from ferlib import cost
+    from ferlib.device import resolve_device
     from ferlib.experiments import EXPERIMENTS
     from ferlib.records import state_of
 
+    kind = resolve_device(device).type
     rows: list[dict[str, Any]] = []
     for row in EXPERIMENTS.values():
         if (paper and row.paper != paper) or (dataset and row.dataset != dataset):
             continue
+        expected = cost.seconds(row, device=kind)
         for seed in row.seeds:
             state = state_of(results, row.id, seed)
             if not (pending and state == "full"):
-                rows.append(
-                    {"id": row.id, "seed": seed, "dataset": row.dataset, "table": row.table, "state": state}
-                )
+                facts = {"id": row.id, "seed": seed, "dataset": row.dataset, "table": row.table}
+                rows.append({**facts, "state": state, "seconds": expected})
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
     width = max((len(r["id"]) for r in rows), default=2)
     for r in rows:
-        typer.echo(f"{r['id']:{width}}  seed {r['seed']}  {r['dataset']:9}  {r['table']:8}  {r['state']}")
+        price = "?" if r["seconds"] is None else cost.human(r["seconds"])
+        typer.echo(
+            f"{r['id']:{width}}  seed {r['seed']}  {r['dataset']:9}  {r['table']:8}  {r['state']:7}  {price:>11}"
+        )
+    known = [r["seconds"] for r in rows if r["seconds"] is not None]
+    if known:
+        typer.echo(
+            f"{len(rows)} runs; {cost.human(sum(known))} for the {len(known)} whose cost on {kind} is known"
+        )
 
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -112,6 +128,14 @@ def run(context: typer.Context) -> None:
     from ferlib.train import main as train_main
 
     raise typer.Exit(train_main(context.args, prog="ferlib run"))
+
+
+@app.command(context_settings=PASS_ON)
+def bench(context: typer.Context) -> None:
+    """Speed of every model here, beside plain PyTorch and Keras loops: `ferlib bench --help`."""
+    from ferlib.bench import main as bench_main
+
+    raise typer.Exit(bench_main(context.args))
 
 
 @app.command(context_settings=PASS_ON)
