@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ferlib import checkpoint, records
-from ferlib.augment import augment
+from ferlib.augment import augment, validate
 from ferlib.data.dataset import FaceDataset
 from ferlib.device import resolve_device, resolve_precision, stream
 from ferlib.errors import FerlibError
@@ -140,6 +140,7 @@ def prepare(row: Experiment, seed: int, data: FaceDataset, settings: Settings, s
     if empty:
         raise FerlibError(f"{data.name}: no {' and no '.join(empty)} images; choose another protocol")
     labels = {split: part.labels.cpu().numpy() for split, part in parts.items()}
+    validate(row.augmentation)
     weights = class_weights(labels["train"], len(data.classes), row.balance)
     facts = {"row": settings_of(row.to_dict()), "seed": seed, "data": data.fingerprint, "dtype": str(dtype)}
     return Job(
@@ -151,7 +152,7 @@ def prepare(row: Experiment, seed: int, data: FaceDataset, settings: Settings, s
         dtype=dtype,
         parts=parts,
         labels=labels,
-        class_weights=None if weights is None else torch.from_numpy(weights).to(device),
+        class_weights=None if weights is None else weights.to(device),
         folder=checkpoint.folder_of(settings.runs, row.id, seed),
         key=records.sha256(facts),
     )

@@ -82,11 +82,11 @@ class AMSoftmax(Loss):
 
     L = L_AMS(main) + auxiliary * sum of L_AMS(ACMs) + fused * (- mean log P_all of the label).
 
-    L_AMS takes the cosines of each head, ``out["cosines"]`` (the main head's last). The last term takes
-    ``logits``, log P_all of Eq. 13, for which Eq. 10 is not defined; it alone trains the fusion weights alpha
-    and the biases of Eq. 12. Not printed: the margin m and the start of s (0.35 and 30 are those of the paper's
-    reference 23, Wang et al. 2018), the weights ``auxiliary`` and ``fused`` (1), one s for all heads.
-    Raises FerlibError where the model gives no cosines.
+    L_AMS takes the cosines between ``out["embeddings"]`` and ``out["class_weights"]``, lists over the heads, the
+    main one last. The last term takes ``logits``, log P_all of Eq. 13, for which Eq. 10 is not defined; it alone
+    trains the fusion weights alpha and the biases of Eq. 12, of which Eq. 10 knows nothing. Not printed: the
+    margin m and the start of s (0.35 and 30 are those of the paper's reference 23, Wang et al. 2018), the weights
+    ``auxiliary`` and ``fused`` (1), one s for all heads. Raises FerlibError where the model has no such heads.
     """
 
     def __init__(
@@ -106,16 +106,18 @@ class AMSoftmax(Loss):
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))  # the logarithm: s stays positive
 
     def value(self, logits: Tensor, out: Output, labels: Tensor, weights: Tensor | None) -> Tensor:
-        if "cosines" not in out:
-            raise FerlibError("am_softmax needs a model that returns cosines (amdcnn); choose another loss")
-        *aux, main = out["cosines"]
-        total = mean(self.per_image(full(main), labels), weights)
-        for cosines in aux:
-            total = total + self.auxiliary * mean(self.per_image(full(cosines), labels), weights)
-        return total + self.fused * mean(F.cross_entropy(logits, labels, reduction="none"), weights)
+        if "embeddings" not in out:
+            raise FerlibError(
+                "am_softmax needs a model that returns embeddings (amdcnn); choose another loss"
+            )
+        heads = zip(out["embeddings"], out["class_weights"], strict=True)
+        *aux, main = [mean(self.per_image(full(x), full(w), labels), weights) for x, w in heads]
+        fused = mean(F.cross_entropy(logits, labels, reduction="none"), weights)
+        return main + self.auxiliary * sum(aux) + self.fused * fused
 
-    def per_image(self, cosines: Tensor, labels: Tensor) -> Tensor:
-        """Eq. (10) before its mean: cosines (N, classes) -> (N,)."""
+    def per_image(self, x: Tensor, class_weights: Tensor, labels: Tensor) -> Tensor:
+        """Eq. (10) before its mean: x (N, D), class weights (classes, D) -> (N,)."""
+        cosines = F.linear(F.normalize(x), F.normalize(class_weights))
         moved = cosines - self.margin * one_hot(labels, self.classes, cosines)
         return F.cross_entropy(self.log_scale.exp() * moved, labels, reduction="none")
 

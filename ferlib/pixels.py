@@ -16,6 +16,7 @@ from ferlib.data.dataset import FaceDataset
 from ferlib.device import generator
 from ferlib.errors import FerlibError
 from ferlib.experiments.row import Experiment
+from ferlib.losses import balanced_class_weights
 
 # mean and standard deviation of ImageNet's training images, per channel (torchvision's constants)
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -98,15 +99,13 @@ class Pixels:
         return x.contiguous(memory_format=torch.channels_last)
 
 
-def class_weights(labels: np.ndarray, classes: int, balance: Mapping[str, Any]) -> np.ndarray | None:
+def class_weights(labels: np.ndarray, classes: int, balance: Mapping[str, Any]) -> Tensor | None:
     """Weight per class (classes,), or None: ``{"weights": "balanced"}`` is scikit-learn's n / (classes * count)."""
     if "weights" not in balance:
         return None
     if balance["weights"] != "balanced":
         raise FerlibError(f"balance: weights can be 'balanced', not {balance['weights']!r}")
-    count = np.bincount(labels, minlength=classes)
-    present = count > 0  # scikit-learn counts the classes that occur
-    return np.where(present, len(labels) / (present.sum() * np.maximum(count, 1)), 0.0).astype(np.float32)
+    return balanced_class_weights(labels, classes)
 
 
 def epoch_order(
