@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ferlib.models import count_multiply_adds
+from ferlib.models.attention import ChannelAttention, SpatialAttention, global_average
 from ferlib.models.mobilenet import (
     DSC,
     V1_BLOCKS,
@@ -31,36 +32,6 @@ PLACEMENTS: dict[str, tuple[int, ...]] = {
 LINEAR = ("improved", "all", "none")
 RATIOS = (2, 4, 8, 16, 32, 64)
 PRINTED_MILLIONS = 3.4  # Tables 3 and 4
-
-
-class ChannelAttention(nn.Module):
-    """CAM (Fig. 3, Eq. 2): (N, C, H, W) -> gates (N, C) in (0, 1).
-
-    Eq. (2) prints no activation between W0 and W1; Woo et al. (ECCV 2018, section 3.1) put a ReLU there.
-    """
-
-    def __init__(self, channels: int, ratio: int) -> None:
-        super().__init__()
-        hidden = channels // ratio
-        self.mlp = nn.Sequential(
-            nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels)
-        )  # W0, W1
-
-    def forward(self, x: Tensor) -> Tensor:
-        average, maximum = x.mean(dim=(2, 3)), x.amax(dim=(2, 3))
-        return torch.sigmoid(self.mlp(average) + self.mlp(maximum))  # Eq. (2)
-
-
-class SpatialAttention(nn.Module):
-    """SAM (Fig. 4, Eq. 3): (N, C, H, W) -> map (N, 1, H, W) in (0, 1). Eq. (3) has no bias."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
-        return torch.sigmoid(self.conv(pooled))  # Eq. (3)
 
 
 class ImprovedDSC(DSC):
@@ -167,7 +138,7 @@ class AMobileNet(nn.Module):
         for number, block in enumerate(self.blocks, start=1):
             x, gates = block(x)
             attention.update({f"block{number}.{name}": gate for name, gate in gates.items()})
-        features = x.mean(dim=(2, 3))  # Avg Pool 7x7
+        features = global_average(x)  # Avg Pool 7x7
         logits = self.classifier(self.dropout(features))
         return logits, {"features": features, "aux": [], "attention": attention}
 

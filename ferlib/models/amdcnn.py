@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from ferlib.models.attention import ChannelAttention, SpatialAttention, over_channels
+from ferlib.models.attention import ChannelAttention, SpatialAttention, global_average, over_channels
 from ferlib.models.se_cnn import keras_init
 
 KNOWN: dict[str, tuple[Any, ...]] = {
@@ -112,7 +112,7 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # averaged in float32 under autocast too: Eq. (10) magnifies the cosines of M_a by s, about 30
-        pooled = self.conv(x).to(self.linear.weight.dtype).mean(dim=(2, 3))
+        pooled = global_average(self.conv(x).to(self.linear.weight.dtype))
         return self.linear(pooled), pooled
 
 

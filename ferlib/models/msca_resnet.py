@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ferlib.models.attention import global_average
 from ferlib.models.se_cnn import SEBlock, keras_init, scale
 
 SE_PLACES = ("none", "module", "branch")
@@ -207,7 +208,7 @@ class MSCAResNet(nn.Module):
         x, first = self.unit1(x)
         x, second = self.unit2(self.pool(x))
         x, third = self.unit3(self.pool(x))
-        features = x.mean(dim=(2, 3))
+        features = global_average(x)
         gates = {"stem": stem, "unit1": first, "unit2": second, "unit3": third}
         attention = {f"{place}.{k}": v for place, found in gates.items() for k, v in found.items()}
         return self.classifier(features), {"features": features, "aux": [], "attention": attention}

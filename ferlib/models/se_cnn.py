@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ferlib.models.attention import global_average
+
 SE_PLACES = ("none", "pool", "conv")
 
 
@@ -22,7 +24,7 @@ class SEBlock(nn.Module):
         self.expand = nn.Linear(channels // ratio, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        squeezed = x.mean(dim=(2, 3))  # Hu et al. Eq. (2): global average
+        squeezed = global_average(x)  # Hu et al. Eq. (2): global average
         return torch.sigmoid(self.expand(torch.relu(self.reduce(squeezed))))  # Eq. (3)
 
 
