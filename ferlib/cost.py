@@ -279,7 +279,7 @@ def here(device: str, threads: int) -> tuple[str, str | None, int]:
 def nearest(
     row: Experiment, candidates: Iterable[Rate], kind: str, name: str | None, threads: int
 ) -> Rate | None:
-    """The rate that is likest: same device, same threads (CPU), the row itself, its model, its input size.
+    """The rate that is likest: same device, same threads (CPU), the row's network, a snapshot rather than a run, its input size.
 
     None where nothing was measured on this kind of device. Another model counts only as part of the median.
     """
@@ -290,9 +290,9 @@ def nearest(
             rate.model is None,
             rate.device != name,
             apart,
-            rate.experiment != row.id,
             not rate.same_network(row),
-            rate.experiment is None,
+            rate.experiment is not None,  # a run may have shared its machine, a snapshot had it to itself
+            rate.experiment != row.id,
             abs(math.log2(max(rate.size, 1) / row.size)),
         )
 

@@ -143,7 +143,7 @@ def test_nothing_measured_is_none(measured):
     assert cost.seconds(on("affectnet")) is None
 
 
-def test_nearest_prefers_device_then_threads_then_the_row_itself():
+def test_nearest_prefers_device_then_threads_then_a_snapshot_of_the_network():
     def best(*found):
         return cost.nearest(ROW, found, *HERE).source
 
@@ -154,7 +154,7 @@ def test_nearest_prefers_device_then_threads_then_the_row_itself():
     bench = rate(source="bench")
     record = rate(source="record", experiment="se_cnn-plain-merged")
     own = rate(source="own", experiment=ROW.id)
-    ranked = [own, record, bench, other_variant, one_thread, other_machine, median]
+    ranked = [bench, own, record, other_variant, one_thread, other_machine, median]
     for k, first in enumerate(ranked):
         assert best(*reversed(ranked[k:])) == first.source
     assert cost.nearest(ROW, [rate(kind="cuda")], *HERE) is None
