@@ -21,6 +21,8 @@ from ferlib.losses import balanced_class_weights
 # mean and standard deviation of ImageNet's training images, per channel (torchvision's constants)
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: the grey that OpenCV and Pillow make of red, green, blue
+
 
 def load_data(row: Experiment, root: str | os.PathLike[str] | None = None) -> FaceDataset:
     """The row's dataset. The option ``subset`` keeps that many images, drawn evenly over splits (see ``quick``)."""
@@ -45,7 +47,7 @@ class Pixels:
     """One split on the training device: images uint8 (N, C, H, W) and labels int64 (N,).
 
     ``size`` in pixels is the side that batches are scaled to (bilinear), None leaves them as they are.
-    ``preprocess`` is the row's: ``channels`` 3 repeats a grey channel, ``standardise`` is ``'image'``
+    ``preprocess`` is the row's: ``channels`` 3 repeats a grey channel, 1 makes grey of colour, ``standardise`` is ``'image'``
     (each image to mean 0 and standard deviation 1, as Keras' ``samplewise_*`` options) or ``'imagenet'``.
     Raises FerlibError for another key or value.
     """
@@ -72,7 +74,7 @@ class Pixels:
             raise FerlibError(
                 f"preprocess knows channels and standardise ('image', 'imagenet'), not {preprocess}"
             )
-        if self.channels != images.shape[1] and (images.shape[1] != 1 or self.channels != 3):
+        if self.channels != images.shape[1] and {self.channels, images.shape[1]} != {1, 3}:
             raise FerlibError(f"{data.name}: {images.shape[1]} channels cannot be made {self.channels}")
 
     def __len__(self) -> int:
@@ -91,7 +93,9 @@ class Pixels:
             # Keras' ImageDataGenerator.standardize: the population's deviation, 1e-6 against a flat image
             mean, deviation = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), correction=0, keepdim=True)
             x = (x - mean) / (deviation + 1e-6)
-        if x.shape[1] != self.channels:
+        if x.shape[1] == 3 and self.channels == 1:
+            x = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        elif x.shape[1] != self.channels:
             x = x.expand(-1, self.channels, -1, -1)
         if self.standardise == "imagenet":
             mean, deviation = (x.new_tensor(v).view(1, -1, 1, 1) for v in IMAGENET)

@@ -89,3 +89,17 @@ def test_rare_classes_are_filled_up_with_copies(goal, each):
     copies = np.bincount(order[extra].numpy(), minlength=28)[20:27]
     assert copies.max() - copies.min() <= 1  # whole rounds of the class first
     assert not torch.equal(order, epoch_order(labels, {"expand_to": goal}, 0, 1)[0])
+
+
+def test_grey_of_colour_is_pillows():
+    from dataclasses import replace
+
+    from PIL import Image
+
+    data = toy()
+    colour = np.random.default_rng(0).integers(0, 256, (*data.images.shape, 3), dtype=np.uint8)
+    part = Pixels(replace(data, images=colour), "test", CPU, preprocess={"channels": 1})
+    x = part.finish(part.batch(slice(0, 3))[0])
+    expected = [np.asarray(Image.fromarray(i).convert("L")) for i in colour[data.where("test")[:3]]]
+    assert x.shape == (3, 1, 36, 36)
+    np.testing.assert_allclose(255 * x[:, 0].numpy(), np.stack(expected), atol=1)
