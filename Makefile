@@ -7,13 +7,13 @@ BOOK_ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test lint lab clean distclean FORCE
+.PHONY: help env book test test-slurm lint lab clean distclean FORCE
 
 help: ## show this list
 	@echo "make book   run every notebook (quick profile, synthetic data) and build _build/html/index.html"
 	@echo "            FERLIB_DATA=DIR make book     the same on real data"
 	@echo "            make book BOOK_ARGS='--force' everything again; see $(PY) -m ferlib.book build --help"
-	@echo "make test   run the tests"
+	@echo "make test   run the tests; make test-slurm starts a Slurm on this machine and tests the workflow on it"
 	@echo "make lint   ruff (lint and format) and mypy"
 	@echo "make lab    open JupyterLab on the notebooks"
 	@echo "make clean  remove what was built; make distclean also removes $(VENV)"
@@ -51,6 +51,11 @@ book: $(STAMP)
 
 test: $(STAMP)
 	@$(PY) -m pytest $(PYTEST_ARGS)
+
+# Needs root and Debian's slurm-wlm and munge; skipped with a reason where they are missing.
+test-slurm: $(STAMP)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev,workflow]'
+	@$(PY) -m pytest -s tests/slurm $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	@$(PY) -m ruff check .

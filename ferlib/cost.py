@@ -139,7 +139,8 @@ def channels_of(row: Experiment) -> int:
 
 def multiply_adds(model: str, variant: Mapping[str, Any], channels: int, size: int, classes: int = 7) -> int:
     """Multiply-adds of one image's forward pass, counted without allocating the weights. Cached."""
-    return _multiply_adds(model, json.dumps(variant, sort_keys=True), channels, size, classes)
+    network = {k: v for k, v in variant.items() if k != "pretrained"}  # nothing to download for a count
+    return _multiply_adds(model, json.dumps(network, sort_keys=True), channels, size, classes)
 
 
 @cache
@@ -279,7 +280,7 @@ def here(device: str, threads: int) -> tuple[str, str | None, int]:
 def nearest(
     row: Experiment, candidates: Iterable[Rate], kind: str, name: str | None, threads: int
 ) -> Rate | None:
-    """The rate that is likest: same device, same threads (CPU), the row's network, a snapshot rather than a run, its input size.
+    """The rate that is likest: same device, threads (CPU), network, a snapshot rather than a run, the input size.
 
     None where nothing was measured on this kind of device. Another model counts only as part of the median.
     """

@@ -47,8 +47,9 @@ class Pixels:
     """One split on the training device: images uint8 (N, C, H, W) and labels int64 (N,).
 
     ``size`` in pixels is the side that batches are scaled to (bilinear), None leaves them as they are.
-    ``preprocess`` is the row's: ``channels`` 3 repeats a grey channel, 1 makes grey of colour, ``standardise`` is ``'image'``
-    (each image to mean 0 and standard deviation 1, as Keras' ``samplewise_*`` options) or ``'imagenet'``.
+    ``preprocess`` is the row's: ``channels`` 3 repeats a grey channel, 1 makes grey of colour; ``standardise`` is
+    ``'image'`` (each image to mean 0 and standard deviation 1, as Keras' ``samplewise_*`` options), ``'imagenet'``
+    (its mean and deviation per channel) or ``'symmetric'`` (pixels in [-1, 1], as MobileNetV1's authors trained).
     Raises FerlibError for another key or value.
     """
 
@@ -70,9 +71,9 @@ class Pixels:
         options = dict(preprocess or {})
         self.channels = int(options.pop("channels", images.shape[1]))
         self.standardise = options.pop("standardise", None)
-        if options or self.standardise not in (None, "image", "imagenet"):
+        if options or self.standardise not in (None, "image", "imagenet", "symmetric"):
             raise FerlibError(
-                f"preprocess knows channels and standardise ('image', 'imagenet'), not {preprocess}"
+                f"preprocess knows channels and standardise (image, imagenet, symmetric), not {preprocess}"
             )
         if self.channels != images.shape[1] and {self.channels, images.shape[1]} != {1, 3}:
             raise FerlibError(f"{data.name}: {images.shape[1]} channels cannot be made {self.channels}")
@@ -97,6 +98,8 @@ class Pixels:
             x = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
         elif x.shape[1] != self.channels:
             x = x.expand(-1, self.channels, -1, -1)
+        if self.standardise == "symmetric":
+            x = 2 * x - 1
         if self.standardise == "imagenet":
             mean, deviation = (x.new_tensor(v).view(1, -1, 1, 1) for v in IMAGENET)
             x = (x - mean[:, : x.shape[1]]) / deviation[:, : x.shape[1]]

@@ -236,5 +236,6 @@ def test_training_needs_nothing_but_torch_and_the_usual_science_packages():
 
 def test_rows_are_complete():
     for row in EXPERIMENTS.values():
-        assert row.published and row.assumed and row.seeds
+        assert row.assumed and row.seeds
+        assert row.published or row.table == "not in the paper"
         assert row.to_dict()["id"] == row.id

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ferlib.errors import FerlibError
-from ferlib.experiments import amdcnn, msca_resnet, se_cnn
+from ferlib.experiments import a_mobilenet, amdcnn, msca_resnet, se_cnn
 from ferlib.experiments.row import Experiment, Published, settings_of
 
 __all__ = ["EXPERIMENTS", "Experiment", "Published", "get", "quick", "settings_of"]
 
-EXPERIMENTS: dict[str, Experiment] = {row.id: row for paper in (se_cnn, amdcnn, msca_resnet) for row in paper.ROWS}
+PAPERS = (se_cnn, amdcnn, a_mobilenet, msca_resnet)
+EXPERIMENTS: dict[str, Experiment] = {row.id: row for paper in PAPERS for row in paper.ROWS}
 
 
 def get(identifier: str) -> Experiment:

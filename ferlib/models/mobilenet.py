@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision import models as torchvision_models
 
 from ferlib.errors import FerlibError
+from ferlib.models.attention import global_average
 from ferlib.models.se_cnn import keras_init
 
 T = TypeVar("T")
@@ -63,6 +64,18 @@ def download(name: str, url: str, file: str, fetch: Callable[[], T]) -> T:
         ) from error
 
 
+class Depthwise(nn.Conv2d):
+    """A depthwise convolution that computes in float32 also under autocast.
+
+    It multiplies too little to gain from bfloat16, and its gradients in bfloat16 are slow on a CPU: with this
+    class A-MobileNet trains twice as fast at 48 pixels (one thread of an AMD EPYC).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cuda" if x.is_cuda else "cpu", enabled=False):
+            return super().forward(x.to(self.weight.dtype))
+
+
 class ConvNorm(nn.Module):
     """Convolution without bias, batch normalisation, ReLU6 unless ``linear``.
 
@@ -76,7 +89,8 @@ class ConvNorm(nn.Module):
         super().__init__()
         self.pad = nn.ZeroPad2d((0, 1, 0, 1)) if stride == 2 else nn.Identity()
         padding = 0 if stride == 2 else kernel // 2
-        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, groups=groups, bias=False)
+        make = nn.Conv2d if groups == 1 else Depthwise
+        self.conv = make(c_in, c_out, kernel, stride, padding, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(c_out, eps=1e-3, momentum=0.01)
         self.activation = nn.Identity() if linear else nn.ReLU6()
 
@@ -163,7 +177,7 @@ class MobileNetV1(nn.Module):
         x = self.stem(x)
         for block in self.blocks:
             x, _ = block(x)
-        features = x.mean(dim=(2, 3))
+        features = global_average(x)
         logits = self.classifier(self.dropout(features))
         return logits, {"features": features, "aux": [], "attention": {}}
 
@@ -204,6 +218,8 @@ class TorchvisionMobileNet(nn.Module):
         for module in net.modules():
             if hasattr(module, "inplace"):
                 module.inplace = False
+            if isinstance(module, nn.Conv2d) and module.groups > 1:
+                module.__class__ = Depthwise  # another forward, the same weights under the same names
         if channels == 1:
             take_grey(net.features[0][0])
         net.classifier[-1] = nn.Linear(net.classifier[-1].in_features, classes)
@@ -218,7 +234,7 @@ class TorchvisionMobileNet(nn.Module):
         return download(self.make.__name__, self.weights.url, Path(self.weights.url).name, fetch)
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        pooled = self.features(x).mean(dim=(2, 3))
+        pooled = global_average(self.features(x))
         features = self.classifier[:-2](pooled)  # V3: 576 -> 1024, hard swish; V2: as it is
         logits = self.classifier[-2:](features)  # dropout, fully-connected
         return logits, {"features": features, "aux": [], "attention": {}}
