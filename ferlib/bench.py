@@ -101,6 +101,7 @@ def row_of(case: Case) -> Any:
         batch=case.batch,
         preprocess=preprocess,
         balance={},
+        schedule={"name": "constant"},
         optimiser={**row.optimiser, "lr": 1e-5},
         pretrained=None,
     )

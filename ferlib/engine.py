@@ -169,7 +169,7 @@ def start(row: Experiment, seed: int, classes: int, channels: int, device: torch
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = loss.to(device)
     parameters = [*model.parameters(), *loss.parameters()]
-    optimiser = build_optimiser(row.optimiser, parameters, fused=device.type == "cuda")
+    optimiser = build_optimiser(row.optimiser, parameters, fused=True)
     schedule = build_schedule(row.schedule, optimiser)
     return State(model, loss, optimiser, schedule, Progress(device), torch.Generator(device))
 

@@ -22,8 +22,7 @@ LUO_ASSUMED = {
     "3 epochs without improvement. Section 3.2 mentions a lowered rate once, at about epoch 36.",
     "optimiser.eps": "Not printed. 1e-7, the default of Keras' Adam.",
     "weights": "Not printed. Keras' defaults: Glorot uniform, zero biases.",
-    "precision": "Not printed. Matrix products and logits in bfloat16 where the device has it, else float32. A few "
-    "test images in a thousand then tie between two classes and count as the first.",
+    "precision": "Not printed. Matrix products in bfloat16 where the device has it, logits and the rest in float32.",
 }
 
 _LUO = Experiment(

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ferlib.models import count_multiply_adds
-from ferlib.models.attention import ChannelAttention, SpatialAttention, global_average
+from ferlib.models.attention import ChannelAttention, SpatialAttention
+from ferlib.models.layers import Dropout, Linear, global_average
 from ferlib.models.mobilenet import (
     DSC,
     V1_BLOCKS,
@@ -126,8 +127,8 @@ class AMobileNet(nn.Module):
             else:
                 self.blocks.append(DSC(c_in, c_out, stride, linear=no_activation))
             c_in = c_out
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(1024, classes)
+        self.dropout = Dropout(dropout)
+        self.classifier = Linear(1024, classes)
         self.apply(keras_init)
         if pretrained:
             load_imagenet_v1(self)

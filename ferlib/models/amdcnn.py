@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from ferlib.models.attention import ChannelAttention, SpatialAttention, global_average, over_channels
+from ferlib.models.attention import ChannelAttention, SpatialAttention, over_channels
+from ferlib.models.layers import Linear, global_average
 from ferlib.models.se_cnn import keras_init
 
 KNOWN: dict[str, tuple[Any, ...]] = {
@@ -108,7 +109,7 @@ class Classifier(nn.Module):
     def __init__(self, c: int, width: int, classes: int) -> None:
         super().__init__()
         self.conv = conv_block(c, width, activation_layer=None)
-        self.linear = nn.Linear(width, classes)  # w_c, b_c
+        self.linear = Linear(width, classes)  # w_c, b_c
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # averaged in float32 under autocast too: Eq. (10) magnifies the cosines of M_a by s, about 30

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision import models as torchvision_models
 
 from ferlib.errors import FerlibError
-from ferlib.models.attention import global_average
+from ferlib.models.layers import Dropout, Linear, global_average
 from ferlib.models.se_cnn import keras_init
 
 T = TypeVar("T")
@@ -167,8 +167,8 @@ class MobileNetV1(nn.Module):
         self.stem = ConvNorm(channels, 32, 3, stride=2)
         inputs = (32, *(c for c, _ in V1_BLOCKS[:-1]))
         self.blocks = nn.ModuleList(DSC(c, *block) for c, block in zip(inputs, V1_BLOCKS, strict=True))
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(1024, classes)
+        self.dropout = Dropout(dropout)
+        self.classifier = Linear(1024, classes)
         self.apply(keras_init)
         if pretrained:
             load_imagenet_v1(self)
@@ -222,7 +222,7 @@ class TorchvisionMobileNet(nn.Module):
                 module.__class__ = Depthwise  # another forward, the same weights under the same names
         if channels == 1:
             take_grey(net.features[0][0])
-        net.classifier[-1] = nn.Linear(net.classifier[-1].in_features, classes)
+        net.classifier[-1] = Linear(net.classifier[-1].in_features, classes)
         nn.init.normal_(net.classifier[-1].weight, 0, 0.01)  # torchvision's start for both nets
         nn.init.zeros_(net.classifier[-1].bias)
         self.features, self.classifier = net.features, net.classifier

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ferlib.models.attention import global_average
+from ferlib.models.layers import Linear, global_average
 from ferlib.models.se_cnn import SEBlock, keras_init, scale
 
 SE_PLACES = ("none", "module", "branch")
@@ -200,7 +200,7 @@ class MSCAResNet(nn.Module):
         self.unit1 = ResidualUnit(width, width, kernel=unit_kernel, ratio=ratio, **module)
         self.unit2 = ResidualUnit(width, 2 * width, kernel=unit_kernel, ratio=ratio, **module)
         self.unit3 = ResidualUnit(2 * width, 4 * width, kernel=unit_kernel, ratio=ratio, **module)
-        self.classifier = nn.Linear(4 * width, classes)
+        self.classifier = Linear(4 * width, classes)
         self.apply(keras_init)
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ferlib.models.attention import global_average
+from ferlib.models.layers import Dropout, Linear, global_average
 
 SE_PLACES = ("none", "pool", "conv")
 
@@ -61,7 +61,7 @@ class ConvBlock(nn.Module):
         self.se1 = SEBlock(c_mid, ratio) if se == "conv" else None
         self.se2 = SEBlock(c_out, ratio) if se != "none" else None
         self.pool = nn.MaxPool2d(2)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         attention = {}
@@ -142,8 +142,8 @@ class SECNN(nn.Module):
         side = final_side(size, padding)
         self.fully_connected = nn.Linear(256 * side * side, dense)
         self.norm = nn.BatchNorm1d(dense, eps=1e-3, momentum=0.01) if norm else nn.Identity()
-        self.dropout = nn.Dropout(dropout[1])
-        self.classifier = nn.Linear(dense, classes)
+        self.dropout = Dropout(dropout[1])
+        self.classifier = Linear(dense, classes)
         self.apply(keras_init)
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Any]]:
