@@ -35,7 +35,7 @@ from ferlib.engine import (
 )
 from ferlib.errors import FerlibError
 from ferlib.experiments import Experiment, get, quick
-from ferlib.interrupt import EXIT_STOPPED, Interrupted, Stop, exclusive
+from ferlib.interrupt import EXIT_STOPPED, Busy, Interrupted, Stop, exclusive
 from ferlib.models import count_parameters
 from ferlib.pixels import epoch_order, load_data
 
@@ -169,7 +169,7 @@ def arguments(prog: str = "python -m ferlib.train") -> argparse.ArgumentParser:
         prog=prog,
         description="Train experiments to records. A run that was interrupted goes on where it was.",
         epilog="Exit status: 0 done, 1 failed, 2 bad usage, "
-        f"{EXIT_STOPPED} stopped (signal or --budget) with the state saved: the same command goes on.",
+        f"{EXIT_STOPPED} to be tried again: stopped (signal or --budget) with the state saved, or another process is at it.",
     )
     add = parser.add_argument
     add("ids", nargs="+", metavar="ID", help="experiment ids, see `ferlib list`")
@@ -258,7 +258,7 @@ def main(argv: list[str] | None = None, prog: str = "python -m ferlib.train") ->
                 real = options.data_root is not None
                 row = quick(original, real=real) if options.profile == "quick" else original
                 tell(run(row, k, settings_from(options), original=original, stop=stop), options.json)
-    except Interrupted as error:
+    except (Busy, Interrupted) as error:
         print(f"ferlib: {error}", file=sys.stderr)
         return EXIT_STOPPED
     except FerlibError as error:
