@@ -169,7 +169,8 @@ def arguments(prog: str = "python -m ferlib.train") -> argparse.ArgumentParser:
         prog=prog,
         description="Train experiments to records. A run that was interrupted goes on where it was.",
         epilog="Exit status: 0 done, 1 failed, 2 bad usage, "
-        f"{EXIT_STOPPED} to be tried again: stopped (signal or --budget) with the state saved, or another process is at it.",
+        f"{EXIT_STOPPED} to be tried again: stopped (signal or --budget) with the state saved, "
+        "or another process is at it.",
     )
     add = parser.add_argument
     add("ids", nargs="+", metavar="ID", help="experiment ids, see `ferlib list`")
