@@ -16,6 +16,7 @@ from torch import nn
 from ferlib import baselines, bench, snapshots
 from ferlib.errors import FerlibError, RecordError
 from ferlib.models import MODELS, build, count_parameters
+from ferlib.models.layers import Dropout
 
 SPEC = {"device": "cpu", "precision": "float32", "graphs": False}
 
@@ -281,7 +282,7 @@ def test_keras_network_is_that_of_se_cnn():
     ours = build("se_cnn", classes=7, se="none")
     stack = baselines.keras_network(StubKeras)
     assert sum(layer.count for layer in stack) == count_parameters(ours)
-    kinds = (StubKeras.layers.Dropout, nn.Dropout), (StubKeras.layers.Conv2D, nn.Conv2d)
+    kinds = (StubKeras.layers.Dropout, Dropout), (StubKeras.layers.Conv2D, nn.Conv2d)
     (theirs, mine), (convs, modules) = (
         ([x for x in stack if isinstance(x, k)], [m for m in ours.modules() if isinstance(m, t)])
         for k, t in kinds

@@ -12,6 +12,7 @@ from torchvision.models import VGG16_BN_Weights, VGG16_Weights
 from torchvision.transforms.v2 import Normalize
 
 from ferlib.errors import FerlibError
+from ferlib.models.layers import Dropout, Linear, global_average, global_maximum
 
 # The columns of Table 1; its model m has the first m - 1 of them
 COMPONENTS = ("Multi-feature fusion", "GCCA", "PD", "RA", "Joint loss function")
@@ -74,7 +75,7 @@ class GCCA(nn.Module):
         self.w2 = conv(c // ratio, c, 1, std=0.01)  # away from the sigmoid's flat ends
 
     def forward(self, f: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        pooled = [f.mean((2, 3)), f.amax((2, 3)), stochastic_pool(f, self.training)]
+        pooled = [global_average(f), global_maximum(f), stochastic_pool(f, self.training)]
         spliced = torch.stack(pooled, dim=2).flatten(1)  # (N, 3 C): a channel's three side by side
         fused = torch.relu(self.group(spliced[:, :, None, None]))
         weights = torch.sigmoid(self.w2(torch.relu(self.w1(fused))))  # Eq. (1)
@@ -178,7 +179,7 @@ class ReverseAttention(nn.Module):
         s4 = resize(s5 + self.predict4(r4), c3)
         a3 = 1 - torch.sigmoid(s4)
         r3 = self.refine3(c3 * a3)
-        return [r.mean((2, 3)) for r in (r5, r4, r3)], {"P_d": p_d, "A_5": a5, "A_4": a4, "A_3": a3}
+        return [global_average(r) for r in (r5, r4, r3)], {"P_d": p_d, "A_5": a5, "A_4": a4, "A_3": a3}
 
 
 class NoReverse(nn.Module):
@@ -203,7 +204,7 @@ class Fusion(nn.Module):
     def forward(self, c: Sequence[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         edge, high = self.edge(c[1]), c[2:]
         decoded = self.decode([f(x) for f, x in zip(self.lateral, high, strict=True)], edge)
-        fused = self.fuse(torch.cat([decoded, resize(edge, decoded)], dim=1)).mean((2, 3))
+        fused = global_average(self.fuse(torch.cat([decoded, resize(edge, decoded)], dim=1)))
         descriptors, maps = self.reverse(high, decoded)
         return torch.cat([fused, *descriptors], dim=1), {"edge": edge, **maps}
 
@@ -214,7 +215,7 @@ class NoFusion(nn.Module):
     features = HIGH[-1]
 
     def forward(self, c: Sequence[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        return c[-1].mean((2, 3)), {}
+        return global_average(c[-1]), {}
 
 
 class GCCAVGG(nn.Module):
@@ -279,8 +280,8 @@ class GCCAVGG(nn.Module):
         self.prepare = ImageNetPixels() if pretrained else nn.Identity()
         self.backbone = Backbone(3 if pretrained else channels, gcca=gcca, norm=norm)
         self.head = Fusion(width, fused, pd=pd, ra=ra) if fusion else NoFusion()
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(self.head.features, classes)
+        self.dropout = Dropout(dropout)
+        self.classifier = Linear(self.head.features, classes)
         if pretrained:
             load_imagenet(self.backbone.blocks, norm)
 
