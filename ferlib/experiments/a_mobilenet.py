@@ -110,8 +110,8 @@ OPEN_DATA = {
     "rafdb": {},
     "ckplus": {
         "epochs": "Our row. The paper's 100 epochs, batch and rate: about 2,000 updates, against 109,300 on FERPlus. "
-        "For about the first half of them MobileNetV1 and A-MobileNet are near chance in evaluation, until the running "
-        "statistics of their batch normalisation (Keras' momentum of 0.99) have followed.",
+        "With Keras' momentum of 0.99 the running statistics of batch normalisation follow slowly at so few updates per "
+        "epoch: evaluation may lag far behind training in the first part of a run.",
     },
 }
 
