@@ -110,8 +110,8 @@ OPEN_DATA = {
     "rafdb": {},
     "ckplus": {
         "epochs": "Our row. The paper's 100 epochs, batch and rate: about 2,000 updates, against 109,300 on FERPlus. "
-        "With Keras' momentum of 0.99 the running statistics of batch normalisation follow slowly at so few updates per "
-        "epoch: evaluation may lag far behind training in the first part of a run.",
+        "With Keras' momentum of 0.99 the running statistics of batch normalisation follow slowly at so few updates "
+        "per epoch: evaluation may lag far behind training in the first part of a run.",
     },
 }
 
