@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_ind
 from sklearn.metrics import (
     accuracy_score,
     confusion_matrix,
@@ -77,6 +78,39 @@ def paired_bootstrap(
     tail = (1 - confidence) / 2
     low, high = np.quantile(difference, [tail, 1 - tail])
     return float(only_b - only_a), float(low), float(high)
+
+
+def cluster_bootstrap(
+    correct: np.ndarray,
+    cluster: np.ndarray,
+    *,
+    draws: int = 10_000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """Bounds of the accuracy over ``correct`` (N,) when whole clusters (N,), subjects say, are resampled."""
+    _, index = np.unique(cluster, return_inverse=True)
+    size = np.bincount(index)
+    hits = np.bincount(index, weights=np.asarray(correct, dtype=float))
+    rng = np.random.default_rng(seed)
+    chosen = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), size=draws)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile((chosen @ hits) / (chosen @ size), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def welch(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> dict[str, float]:
+    """Welch's t-test of two independent samples: ``difference`` of means (second minus first), bounds, ``t``, ``p``.
+
+    Where neither sample varies, ``t`` and ``p`` are nan, and the bounds are the difference itself.
+    """
+    difference = float(np.mean(second) - np.mean(first))
+    if np.ptp(first) == np.ptp(second) == 0:
+        return {"difference": difference, "low": difference, "high": difference, "t": np.nan, "p": np.nan}
+    test = ttest_ind(second, first, equal_var=False)
+    interval = test.confidence_interval(confidence)
+    bounds = {"low": float(interval.low), "high": float(interval.high)}
+    return {"difference": difference, **bounds, "t": float(test.statistic), "p": float(test.pvalue)}
 
 
 def best_and_worst_class(result: dict[str, Any]) -> tuple[str, str]:

@@ -121,6 +121,34 @@ def intervals(
     return figure
 
 
+def monitored(
+    records: Mapping[str, Mapping[str, Any]],
+    names: Mapping[str, str],
+    ylabel: str,
+    level: float | None = None,
+) -> Figure:
+    """Quantities that a run's history follows beside loss and accuracy, over epochs, a column for each run.
+
+    ``names`` maps a key of the history to its label, ``level`` draws a line to compare with.
+    """
+    figure, axes = plt.subplots(
+        1, len(records), figsize=(5.6 * len(records), 3.6), sharey=True, squeeze=False
+    )
+    styles = ("-", "--", ":", "-.")
+    for column, (title, record) in enumerate(records.items()):
+        ax, history = axes[0, column], record["history"]
+        epochs = [int(line["epoch"]) + 1 for line in history]
+        for i, (key, label) in enumerate(names.items()):
+            if key in history[0]:
+                ax.plot(epochs, [line[key] for line in history], styles[i % 4], label=label)
+        if level is not None:
+            ax.axhline(level, color="0.6", linewidth=1, zorder=0)
+        ax.axvline(record["best_epoch"] + 1, color="0.3", linewidth=1, linestyle=(0, (1, 2)), zorder=0)
+        ax.set(title=title, xlabel="epoch", ylabel=ylabel if column == 0 else "")
+    axes[0, 0].legend(fontsize="small")
+    return figure
+
+
 def mean_faces(data: FaceDataset, split: str = "train") -> Figure:
     """The mean image of each class of one split: no single person can be seen in it."""
     chosen = [data.images[(data.split == split) & (data.labels == c)] for c in range(len(data.classes))]

@@ -218,7 +218,12 @@ def deviations(paper: str) -> pd.DataFrame:
         if row.paper == paper:
             for text in row.deviations:
                 found.setdefault(text, []).append(row.id)
-    return pd.DataFrame([{"deviation": text, "rows": ", ".join(ids)} for text, ids in found.items()])
+    return pd.DataFrame([{"deviation": text, "rows": named(ids)} for text, ids in found.items()])
+
+
+def named(ids: list[str], most: int = 4) -> str:
+    """Ids in a cell of a table: all of them where they are few, else how many and the first."""
+    return ", ".join(ids) if len(ids) <= most else f"{len(ids)} rows: {', '.join(ids[:2])}, …"
 
 
 def layers(model: nn.Module, size: int = 48, channels: int = 1) -> pd.DataFrame:

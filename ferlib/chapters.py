@@ -1,0 +1,412 @@
+"""What the chapters of the papers have in common: from rows and records to the tables they show, and their run.
+
+A chapter names its rows and says what its paper says in words; the tables are made here, so that five chapters
+read alike. Nothing in them is typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+
+from ferlib import records, tables
+from ferlib.errors import FerlibError
+from ferlib.evaluate import cluster_bootstrap, welch, wilson
+from ferlib.experiments import EXPERIMENTS, Experiment, quick
+from ferlib.forensics import compatible_counts
+
+# quantity as it is printed -> its place among the metrics of a record; averages are weighted by support where
+# a paper's recall equals its accuracy
+MEASURES: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    "test accuracy": lambda result: result["accuracy"],
+    "test precision": lambda result: result["weighted"]["precision"],
+    "test recall": lambda result: result["weighted"]["recall"],
+    "test F1-score": lambda result: result["weighted"]["f1"],
+}
+Estimate = tuple[str, float, float, float, float | None]  # label, ours, low, high, published
+RECALL_OF = "test recall of "
+REDUCED = " *"  # behind a number from reduced runs, everywhere
+
+
+def table(frame: pd.DataFrame) -> None:
+    """Show a table of a chapter, without its index."""
+    display(frame.style.hide(axis="index"))
+
+
+def say(text: str | Iterable[str]) -> None:
+    """Show sentences that were made from numbers; several paragraphs as an iterable."""
+    display(Markdown(text if isinstance(text, str) else "\n\n".join(text)))
+
+
+def rows_of(paper: str, *, table: str | None = None, dataset: str | None = None) -> list[Experiment]:
+    """The rows of a paper whose cell stands in ``table`` (a part of the name will do) and on ``dataset``."""
+    return [
+        row
+        for row in EXPERIMENTS.values()
+        if row.paper == paper
+        and (dataset is None or row.dataset == dataset)
+        and (table is None or any(p.where == table for p in row.published))
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What the paper claims
+# ---------------------------------------------------------------------------------------------------------
+
+
+def claims(rows: Sequence[Experiment]) -> pd.DataFrame:
+    """Every number that the paper prints for these rows, and where."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        for p in row.published:
+            places = found.setdefault((row.column, row.row, p.quantity, f"{p.value:g}"), [])
+            if p.where not in places:
+                places.append(p.where)
+    return pd.DataFrame(
+        [
+            {
+                "dataset": column,
+                "model": model,
+                "quantity": quantity,
+                "published": value,
+                "where": ", ".join(where),
+            }
+            for (column, model, quantity, value), where in found.items()
+        ]
+    )
+
+
+def granularity(printed: Mapping[str, str], sizes: Sequence[int]) -> pd.DataFrame:
+    """For each printed accuracy (percent, as text), the counts of correct images among n that round to it."""
+    return pd.DataFrame(
+        [
+            {"accuracy of": name, "printed": text}
+            | {f"correct of {n:,}": ", ".join(map(str, compatible_counts(text, n))) or "none" for n in sizes}
+            for name, text in printed.items()
+        ]
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Running a chapter
+# ---------------------------------------------------------------------------------------------------------
+
+
+def run(
+    rows: Sequence[Experiment],
+    *,
+    profile: str,
+    data_root: str | None,
+    device: str,
+    seed: int,
+    retrain: bool,
+    results_dir: str,
+) -> dict[str, dict[str, Any]]:
+    """The chapter's own run of ``rows``.
+
+    ``profile='full'`` trains each row that has no full record of ``seed`` (all of them with ``retrain``) into
+    ``results_dir``, and returns nothing to show. ``'quick'`` trains a demonstration of each, on synthetic faces
+    or on a part of the reader's own, apart from the results; returns its records by name.
+    Raises FerlibError for another profile.
+    """
+    from ferlib import train
+
+    if profile not in ("quick", "full"):
+        raise FerlibError(f"profile must be 'quick' or 'full', not {profile!r}")
+    settings = train.Settings(device=device, results=Path(results_dir), data_root=data_root, restart=retrain)
+    if profile == "full":
+        for row in rows:
+            if retrain or records.state_of(results_dir, row.id, seed) != "full":
+                train.run(row, seed, settings)
+        return {}
+    folder = Path("_build/runs/quick")
+    settings = replace(settings, results=folder / "records", runs=folder, restart=True)
+    shown = {}
+    for original in rows:
+        small = quick(original, real=data_root is not None)
+        part = records.read(train.run(small, seed, settings, original=original))["reproducible"]
+        shown[f"{original.row} ({part['data']['name']}, {part['profile']})"] = part
+    return shown
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Published and ours
+# ---------------------------------------------------------------------------------------------------------
+
+
+def measure(quantity: str, result: Mapping[str, Any]) -> float | None:
+    """A printed quantity among a record's metrics, in percent; None for what no record holds."""
+    if quantity.startswith(RECALL_OF):
+        recall = result["per_class_recall"].get(quantity.removeprefix(RECALL_OF))
+        return None if recall is None else 100 * recall
+    found = MEASURES.get(quantity)
+    return None if found is None else 100 * found(result)
+
+
+def compared(
+    rows: Sequence[Experiment],
+    results: Path | str,
+    quantities: Sequence[str] = ("test accuracy",),
+    where: str | None = None,
+) -> pd.DataFrame:
+    """Published and ours side by side: one line for each row and quantity.
+
+    Accuracies come as in `tables.accuracy_cell`; a quantity without interval as mean ± standard deviation over
+    seeds. ``where`` takes only what is printed there. The difference is ours (epoch chosen on validation) minus
+    published, in points.
+    """
+    lines = []
+    for row in rows:
+        parts = tables.parts_of(results, row.id)
+        for quantity in quantities:
+            values = [p.value for p in row.published if p.quantity == quantity and where in (None, p.where)]
+            line = {"dataset": row.column, "model": row.row, "quantity": quantity}
+            line["published"] = " / ".join(dict.fromkeys(f"{v:.2f}" for v in values)) or "–"
+            chosen = [measure(quantity, p["result"]["val_selected"]) for p in parts]
+            for reading in ("val_selected", "paper_style"):
+                line[tables.READINGS[reading]] = _cell(parts, quantity, reading)
+            known = [value for value in chosen if value is not None]
+            line["difference"] = f"{np.mean(known) - values[0]:+.2f}" if known and values else "–"
+            line["runs"] = tables.evidence_label(parts)
+            lines.append(line)
+    frame = pd.DataFrame(lines)
+    for column in ("dataset", "quantity"):  # a column that says the same in every line is left to the caption
+        if len(frame) and frame[column].nunique() == 1:
+            frame = frame.drop(columns=column)
+    return frame
+
+
+def _cell(parts: list[dict[str, Any]], quantity: str, reading: str) -> str:
+    if quantity == "test accuracy":
+        return tables.accuracy_cell(parts, reading)
+    found = [measure(quantity, p["result"][reading]) for p in parts]
+    values = np.array([v for v in found if v is not None])
+    if len(values) == 0:
+        return "–"
+    return f"{values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "")
+
+
+def estimates(
+    rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected"
+) -> list[Estimate]:
+    """Rows for `plots.intervals`: label, mean over seeds, bounds, published accuracy; rows without a run are left out.
+
+    The bounds are Wilson's 95 % for the mean over the test images, which the seeds share: sampling of the test
+    set, not of seeds.
+    """
+    found = []
+    for row in rows:
+        parts = tables.parts_of(results, row.id)
+        if not parts:
+            continue
+        mean = float(np.mean([p["result"][reading]["accuracy"] for p in parts]))
+        n = parts[0]["result"][reading]["n"]
+        low, high = wilson(round(mean * n), n)
+        profiles = {p["profile"] for p in parts}
+        label = row.row + ("" if profiles == {"full"} else REDUCED)
+        found.append((label, 100 * mean, 100 * low, 100 * high, printed_accuracy(row)))
+    return found
+
+
+def cells(paper: str, results: Path | str) -> pd.DataFrame:
+    """How many of the printed numbers of each table have a full record, a reduced one, or none.
+
+    A number is answered by the paper's own row; ``by another row`` counts those that have no record of it but one
+    of a row of ours for the same cell (from scratch, smaller images), which is no replication of the cell.
+    """
+    answers: dict[tuple[str, str, str, str], list[Experiment]] = {}
+    for row in EXPERIMENTS.values():
+        for p in row.published if row.paper == paper else ():
+            if p.where.startswith("Table") and measurable(p.quantity):
+                answers.setdefault((p.where, row.column, p.quantity, cell_of(row)), []).append(row)
+    lines: dict[str, dict[str, Any]] = {}
+    for (where, *_), rows in answers.items():
+        line = lines.setdefault(
+            where, {"table": where, "cells": 0, "full": 0, "reduced": 0, "none": 0, "by another row": 0}
+        )
+        own, *others = sorted(rows, key=lambda row: len(row.id))
+        state = best_state(own, results)
+        line["cells"] += 1
+        line[state] += 1
+        line["by another row"] += state == "none" and any(best_state(r, results) != "none" for r in others)
+    return pd.DataFrame([lines[name] for name in sorted(lines)])
+
+
+def measurable(quantity: str) -> bool:
+    """Whether a record answers this quantity (parameters and FLOPs need none)."""
+    return quantity in MEASURES or quantity.startswith(RECALL_OF)
+
+
+def cell_of(row: Experiment) -> str:
+    """The name that a paper's row shares with our rows for the same cell: what stands before our additions."""
+    return row.row.split(", ")[0].split(" (")[0]
+
+
+def best_state(row: Experiment, results: Path | str) -> str:
+    """``none``, ``reduced`` or ``full``: the best record of a row that may stand in a table."""
+    found = {p["profile"] for p in tables.parts_of(results, row.id)}
+    return max(found, key=records.PROFILES.index) if found else "none"
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Ablations: pairs of runs, seeds, folds by subject
+# ---------------------------------------------------------------------------------------------------------
+
+
+def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected") -> pd.DataFrame:
+    """Each row against the first one, then against the one before it: differences (points) seed by seed.
+
+    McNemar's exact test compares the two on the same images in each seed they share; the table shows the seed in
+    which they differ most clearly, also after Holm's correction over all tests of the table.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    couples = [(rows[0], row) for row in rows[1:]] + list(pairwise(rows[1:]))
+    found = [(a, b, tables.pairs(results, a.id, b.id, reading)) for a, b in couples]
+    p_values = [pair.p for *_, pairs in found for pair in pairs]
+    corrected = iter(multipletests(p_values, method="holm")[1] if p_values else ())
+    lines = []
+    for a, b, pairs in found:
+        holm = [next(corrected) for _ in pairs]
+        if not pairs:
+            continue
+        clearest = int(np.argmin([pair.p for pair in pairs]))
+        before, after = printed_accuracy(a), printed_accuracy(b)
+        lines.append(
+            {
+                "step": f"{a.row} → {b.row}",
+                "published (points)": "–" if before is None or after is None else f"{after - before:+.2f}",
+                "ours (points)": ", ".join(f"{pair.difference:+.2f}" for pair in pairs),
+                "95 % interval": ", ".join(f"{pair.low:+.1f} to {pair.high:+.1f}" for pair in pairs),
+                "images": f"{pairs[0].n:,}",
+                "McNemar p (smallest)": f"{pairs[clearest].p:.2g}",
+                "after Holm": f"{holm[clearest]:.2g}",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def printed_accuracy(row: Experiment) -> float | None:
+    """The row's published test accuracy in percent (its table's, where places differ); None where there is none."""
+    return next((p.value for p in row.published if p.quantity == "test accuracy"), None)
+
+
+def over_seeds(
+    first: Experiment, second: Experiment, results: Path | str, reading: str = "val_selected"
+) -> str:
+    """One sentence: Welch's t-test on the accuracies of two rows' seeds, or why there is none."""
+    accuracies = [
+        [100 * p["result"][reading]["accuracy"] for p in tables.parts_of(results, row.id)]
+        for row in (first, second)
+    ]
+    counts = [len(a) for a in accuracies]
+    if min(counts) < 2:
+        return (
+            f"A test over seeds takes at least two runs of each; there are {counts[0]} of {first.row} and "
+            f"{counts[1]} of {second.row}."
+        )
+    found = welch(accuracies[0], accuracies[1])
+    return (
+        f"{second.row} minus {first.row}: {found['difference']:+.2f} points "
+        f"(95 % interval {found['low']:+.2f} to {found['high']:+.2f}), Welch's t = {found['t']:.2f}, "
+        f"p = {found['p']:.2g}, {counts[1]} and {counts[0]} seeds."
+    )
+
+
+def by_subject(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
+    """Random split against folds by subject: one line for each row that has its folds' records.
+
+    ``rows`` are split by frames; their folds are the rows ``<id>-grouped<k>``. The pooled accuracy is over the
+    test images of all folds, with a 95 % interval that resamples subjects, not frames, of which those of one
+    sequence are nearly alike.
+    """
+    lines = []
+    for row in rows:
+        folds = [tables.parts_of(results, f"{row.id}-grouped{k}") for k in range(folds_of(row))]
+        done = [parts[0] for parts in folds if parts]
+        if not done:
+            continue
+        ids, hits = pooled(row, results)
+        low, high = cluster_bootstrap(hits, np.array([i.split("_")[0] for i in ids]))
+        each = 100 * np.array([p["result"]["val_selected"]["accuracy"] for p in done])
+        spread = f" ± {each.std(ddof=1):.2f}" if len(each) > 1 else ""
+        lines.append(
+            {
+                "model": row.row,
+                "frames at random": tables.accuracy_cell(tables.parts_of(results, row.id), "val_selected"),
+                "by subject, pooled": f"{100 * hits.mean():.2f} [{100 * low:.1f}, {100 * high:.1f}], n = {len(hits):,}",
+                "by subject, mean of folds": f"{each.mean():.2f}{spread}",
+                "folds": f"{len(done)} of {len(folds)}",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def folds_of(row: Experiment) -> int:
+    return sum(f"{row.id}-grouped{k}" in EXPERIMENTS for k in range(10))
+
+
+def pooled(row: Experiment, results: Path | str) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and correctness of the test images of all folds by subject that have a record (its first seed)."""
+    ids, hits = [], []
+    for k in range(folds_of(row)):
+        identifier = f"{row.id}-grouped{k}"
+        if parts := tables.parts_of(results, identifier):
+            found = tables.correct(records.path_of(results, identifier, parts[0]["seed"]), "val_selected")
+            ids.append(found[0])
+            hits.append(found[1])
+    return np.concatenate(ids), np.concatenate(hits)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Deviations and what they are worth
+# ---------------------------------------------------------------------------------------------------------
+
+
+def assumptions(rows: Sequence[Experiment]) -> pd.DataFrame:
+    """What the paper leaves open and what these rows take for it; a choice that differs between them says for which."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for choice, text in row.assumed.items():
+            found.setdefault((choice, text), []).append(row.column)
+    lines = []
+    for (choice, text), columns in found.items():
+        several = sum(c == choice for c, _ in found) > 1
+        where = f" ({', '.join(dict.fromkeys(columns))})" if several else ""
+        lines.append({"choice": choice + where, "taken, and why": text})
+    return pd.DataFrame(lines)
+
+
+def effects(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
+    """What the records can say about the gap between ours and the published accuracy, row by row (points)."""
+    lines = []
+    for row in rows:
+        parts = tables.parts_of(results, row.id)
+        printed = printed_accuracy(row)
+        if not parts:
+            continue
+        chosen, best = (
+            np.array([100 * p["result"][reading]["accuracy"] for p in parts])
+            for reading in ("val_selected", "paper_style")
+        )
+        result = parts[0]["result"]["val_selected"]
+        low, high = wilson(round(float(chosen.mean()) / 100 * result["n"]), result["n"])
+        lines.append(
+            {
+                "dataset": row.column,
+                "model": row.row + ("" if {p["profile"] for p in parts} == {"full"} else REDUCED),
+                "ours minus published": "–" if printed is None else f"{chosen.mean() - printed:+.2f}",
+                "choosing the epoch on test adds": f"{(best - chosen).mean():+.2f}",
+                "sampling of the test images (±)": f"{50 * (high - low):.2f}",
+                "spread of seeds (sd)": f"{chosen.std(ddof=1):.2f}" if len(chosen) > 1 else "–",
+                "one test image is worth": f"{100 / result['n']:.2f}",
+            }
+        )
+    return pd.DataFrame(lines)
