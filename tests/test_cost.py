@@ -88,7 +88,8 @@ def test_synthetic_shares_are_those_of_the_loader():
 @pytest.mark.parametrize("row", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
 def test_every_experiment_has_known_images(row):
     assert cost.images(row) is not None
-    assert cost.images(quick(row)) == {"train": 1680, "val": 210, "test": 210}
+    n = quick(row).dataset_options["n"]
+    assert cost.images(quick(row)) == {"train": 0.8 * n, "val": 0.1 * n, "test": 0.1 * n}
 
 
 @pytest.mark.parametrize("rule", ["majority", "argmax", "distribution"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import pytest
+from recorded import CLASSES, record
 
 from ferlib import plots, records, tables
 from ferlib.evaluate import best_and_worst_class, confused_with, metrics
@@ -13,35 +14,6 @@ from ferlib.models import build, count_parameters
 
 matplotlib.use("Agg")
 CHOSEN = tables.READINGS["val_selected"]
-CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-
-
-def record(folder, identifier, seed=0, accuracy=0.7, dataset="fer2013", n=100, profile="reduced"):
-    """A record whose predictions are right in the first ``accuracy`` of n test images."""
-    labels = np.arange(n) % 7
-    predicted = np.where(np.arange(n) < accuracy * n, labels, (labels + 1) % 7)
-    logits = np.eye(7, dtype=np.float16)[predicted]
-    result = {"epoch": 1, "loss": 1.0, **metrics(predicted, labels, CLASSES)}
-    result["unseen"] = {"n": n, "accuracy": result["accuracy"]}
-    result["train"] = {"loss": 0.5, "accuracy": 0.8}
-    line = {"lr": 1e-3} | {f"{p}_{q}": 0.5 for p in ("train", "val", "test") for q in ("loss", "accuracy")}
-    part = {
-        "experiment": get(identifier).to_dict(),
-        "seed": seed,
-        "profile": profile,
-        "changed": ["epochs: 34 of 100"],
-        "data": {"name": dataset},
-        "environment": {},
-        "history": [{"epoch": 0, **line}, {"epoch": 1, **line, "lr": 5e-4}],
-        "epochs_run": 34,
-        "stopped": "capped at 34 epochs",
-        "best_epoch": 1,
-        "result": {name: result for name in tables.READINGS},
-    }
-    arrays = {f"{name}_{p}_logits": logits for name in tables.READINGS for p in ("val", "test")}
-    arrays |= {f"{p}_ids": np.array([f"{p}{i}" for i in range(n)]) for p in ("val", "test")}
-    arrays |= {f"{p}_labels": labels.astype(np.int8) for p in ("val", "test")}
-    return records.write(folder, part, arrays, {}, "made by a test")
 
 
 def test_every_row_is_there_and_says_when_nothing_was_run(tmp_path):

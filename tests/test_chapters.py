@@ -1,0 +1,289 @@
+"""What the chapters share: tables from records whose results are known, statements, the demonstration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from recorded import record
+
+from ferlib import chapters, train
+from ferlib.errors import FerlibError
+from ferlib.evaluate import cluster_bootstrap, metrics, welch, wilson
+from ferlib.experiments import EXPERIMENTS, get, quick
+from ferlib.statements import (
+    Statement,
+    recall_at_least,
+    recall_below,
+    recalled_best,
+    statements,
+    taken_for,
+)
+
+BASELINE, FULL = get("amdcnn-ckplus-baseline"), get("amdcnn-ckplus-acs3")
+CKPLUS = {"dataset": "ckplus", "profile": "full"}
+
+
+def test_claims_name_every_place_of_a_number_once():
+    frame = chapters.claims([FULL]).set_index(["quantity", "published"])
+    assert frame.loc[("test accuracy", "99.49"), "where"].startswith("Table 3, Table 8")
+    assert frame.loc[("test accuracy", "99.54"), "where"] == "section V.A"
+    assert frame.loc[("test precision", "99.54"), "where"] == "Table 3"
+
+
+def test_rows_of_a_table():
+    found = chapters.rows_of("amdcnn", table="Table 8", dataset="rafdb")
+    assert [row.id for row in found if row.table != "not in the paper"] == [
+        f"amdcnn-rafdb-{slug}" for slug in ("acs3", "baseline", "mcbam", "cbam", "acs2", "acs1")
+    ]
+
+
+def test_granularity_of_printed_accuracies():
+    frame = chapters.granularity({"full model": "99.49", "four auxiliary": "99.13"}, [197, 295]).set_index(
+        "printed"
+    )
+    assert frame.loc["99.49", "correct of 197"] == "196"
+    assert frame.loc["99.13", "correct of 295"] == "none"
+
+
+def test_published_and_ours(tmp_path):
+    for seed, accuracy in enumerate((0.9, 0.8)):
+        record(tmp_path, FULL.id, seed, accuracy, **CKPLUS)
+    frame = chapters.compared([BASELINE, FULL], tmp_path).set_index("model")
+    assert frame.loc["baseline", "published"] == "97.98"
+    assert frame.loc["baseline", "difference"] == "–"
+    line = frame.loc["baseline+MCBAM+3ACs"]
+    assert line["published"] == "99.49 / 99.54"
+    assert line["test, epoch chosen on validation"] == "85.00 ± 7.07 (80.00–90.00)"
+    assert line["difference"] == "-14.49"
+    assert line["runs"] == "full, 2 seeds, 34 epochs"
+
+
+def test_quantities_beside_accuracy(tmp_path):
+    record(tmp_path, FULL.id, accuracy=0.7, **CKPLUS)
+    frame = chapters.compared([FULL], tmp_path, list(chapters.MEASURES), where="Table 3").set_index(
+        "quantity"
+    )
+    labels = np.arange(100) % 7
+    predicted = np.where(np.arange(100) < 70, labels, (labels + 1) % 7)
+    result = metrics(predicted, labels, tuple("abcdefg"))
+    ours = frame["test, epoch chosen on validation"]
+    assert ours["test precision"] == f"{100 * result['weighted']['precision']:.2f}"
+    assert ours["test recall"] == "70.00"
+    assert list(frame["published"]) == ["99.49", "99.54", "99.49", "99.50"]
+
+
+def test_recall_of_one_class(tmp_path):
+    row = get("amdcnn-fer2013-acs3")
+    record(tmp_path, row.id, accuracy=0.7)
+    frame = chapters.compared([row], tmp_path, ["test recall of happy"])
+    # of the 14 images with label 3 among 100, those below 70 are recognised
+    right = sum(1 for i in range(70) if i % 7 == 3)
+    assert frame.iloc[0]["test, epoch chosen on validation"] == f"{100 * right / 14:.2f}"
+    assert frame.iloc[0]["published"] == "89.00"
+
+
+def test_estimates_for_the_figure(tmp_path):
+    record(tmp_path, BASELINE.id, accuracy=0.9, dataset="ckplus")
+    found = chapters.estimates([BASELINE, FULL], tmp_path)
+    low, high = wilson(90, 100)
+    assert found == [("baseline *", pytest.approx(90), 100 * low, 100 * high, 97.98)]
+
+
+def test_cells_are_counted_by_the_papers_own_rows(tmp_path):
+    record(tmp_path, FULL.id, **CKPLUS)
+    record(tmp_path, BASELINE.id, dataset="ckplus", profile="reduced")
+    frame = chapters.cells("amdcnn", tmp_path).set_index("table")
+    assert tuple(frame.loc["Table 8", ["cells", "full", "reduced", "none"]]) == (24, 1, 1, 22)
+    assert tuple(frame.loc["Table 3", ["cells", "full", "reduced", "none"]]) == (16, 4, 0, 12)
+
+
+def test_a_row_of_ours_for_a_cell_is_no_replication_of_it(tmp_path):
+    record(tmp_path, "a_mobilenet-ferplus-a_mobilenet-scratch48", dataset="ferplus")
+    line = chapters.cells("a_mobilenet", tmp_path).set_index("table").loc["Table 3"]
+    assert (line["cells"], line["none"], line["by another row"]) == (4, 4, 1)
+
+
+def test_no_table_counts_what_no_record_holds():
+    assert not chapters.measurable("parameters (million)")
+    assert {r.paper for r in EXPERIMENTS.values()} >= {"amdcnn", "a_mobilenet"}
+
+
+def test_steps_compare_with_the_first_and_with_the_one_before(tmp_path):
+    rows = [get(f"amdcnn-ckplus-{slug}") for slug in ("baseline", "cbam", "mcbam")]
+    for row, accuracy in zip(rows, (0.5, 0.7, 0.6), strict=True):
+        record(tmp_path, row.id, accuracy=accuracy, **CKPLUS)
+    frame = chapters.steps(rows, tmp_path)
+    assert list(frame["step"]) == [
+        "baseline → baseline+CBAM",
+        "baseline → baseline+MCBAM",
+        "baseline+CBAM → baseline+MCBAM",
+    ]
+    assert list(frame["ours (points)"]) == ["+20.00", "+10.00", "-10.00"]
+    assert list(frame["published (points)"]) == ["+0.33", "+0.66", "+0.33"]
+    p = [2 / 2**20, 2 / 2**10, 2 / 2**10]
+    assert [float(x) for x in frame["after Holm"]] == pytest.approx([3 * p[0], 2 * p[1], 2 * p[2]], rel=0.05)
+    assert chapters.steps(rows[:1], tmp_path).empty
+    assert chapters.steps(rows, tmp_path / "nothing").empty
+
+
+def test_a_test_over_seeds_needs_seeds(tmp_path):
+    record(tmp_path, BASELINE.id, 0, 0.8, **CKPLUS)
+    assert "at least two runs" in chapters.over_seeds(BASELINE, FULL, tmp_path)
+    record(tmp_path, BASELINE.id, 1, 0.82, **CKPLUS)
+    for seed, accuracy in enumerate((0.9, 0.94)):
+        record(tmp_path, FULL.id, seed, accuracy, **CKPLUS)
+    sentence = chapters.over_seeds(BASELINE, FULL, tmp_path)
+    assert "baseline+MCBAM+3ACs minus baseline: +11.00 points" in sentence
+    assert "2 and 2 seeds" in sentence
+
+
+def test_folds_by_subject_are_pooled_and_resampled_by_subject(tmp_path):
+    assert chapters.folds_of(BASELINE) == 5
+    record(tmp_path, BASELINE.id, accuracy=0.9, **CKPLUS)
+    for fold, accuracy in ((0, 0.5), (1, 0.7)):
+        ids = [f"S{fold}{i // 10:02d}_001_{i:08d}" for i in range(100)]
+        record(tmp_path, f"{BASELINE.id}-grouped{fold}", accuracy=accuracy, ids=ids, **CKPLUS)
+    (line,) = chapters.by_subject([BASELINE, FULL], tmp_path).to_dict("records")
+    assert line["by subject, pooled"].startswith("60.00 [")
+    assert line["by subject, pooled"].endswith("n = 200")
+    assert line["by subject, mean of folds"] == "60.00 ± 14.14"
+    assert line["folds"] == "2 of 5"
+    assert line["frames at random"].startswith("90.00 [")
+
+
+def test_effects_of_selection_seeds_and_sampling(tmp_path):
+    for seed, accuracy in enumerate((0.9, 0.8)):
+        record(tmp_path, BASELINE.id, seed, accuracy, **CKPLUS)
+    (line,) = chapters.effects([BASELINE, FULL], tmp_path).to_dict("records")
+    assert line["ours minus published"] == "-12.98"
+    assert line["choosing the epoch on test adds"] == "+0.00"
+    assert line["spread of seeds (sd)"] == "7.07"
+    assert line["one test image is worth"] == "1.00"
+
+
+def test_assumptions_that_differ_say_where():
+    frame = chapters.assumptions([get("amdcnn-ckplus-acs3"), get("amdcnn-fer2013-acs3")])
+    assert "dataset_options.protocol" in set(frame["choice"])
+    assert len(frame) == len(set(frame["choice"]))
+    both = chapters.assumptions([get("amdcnn-ckplus-acs3"), get("amdcnn-ckplus-acs3-noflip")])
+    assert sum(choice.startswith("augmentation.hflip (") for choice in both["choice"]) == 2
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Statements in words
+# ---------------------------------------------------------------------------------------------------------
+
+NAMES = ("a", "b", "c", "d")
+TRUE = np.repeat([0, 1, 2, 3], [4, 4, 4, 2])
+#                      a           b           c           d
+GUESSED = np.array([0, 0, 0, 0, 1, 1, 0, 2, 0, 0, 2, 1, 3, 3])
+RESULT = metrics(GUESSED, TRUE, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("test", "holds", "ours"),
+    [
+        (recall_at_least("b", 50), True, "50.0 %"),
+        (recall_at_least("b", 50.1), False, "50.0 %"),
+        (recall_below("c", 30), True, "25.0 %"),
+        (recalled_best("a"), True, "highest: a, d (100.0 %)"),
+        (recalled_best("b"), False, "highest: a, d (100.0 %)"),
+        (taken_for("c", "a"), True, "taken for a (2), b (1)"),
+        (taken_for("c", "b"), False, "taken for a (2), b (1)"),
+        (taken_for("b", "a"), True, "taken for c (1), a (1)"),  # a tie: either is the most frequent
+        (taken_for("c", "a", "b", both=True), True, "taken for a (2), b (1)"),
+        (taken_for("c", "a", "d", both=True), False, "taken for a (2), b (1)"),
+        (taken_for("a", "b"), False, "never mistaken"),
+    ],
+)
+def test_predicates(test, holds, ours):
+    assert test(RESULT) == (holds, ours)
+
+
+def test_statements_are_listed_for_every_run():
+    said = [Statement("section 1", "a is best", recalled_best("a"))]
+    frame = statements({"one": RESULT, "two": RESULT}, said)
+    assert list(frame["in our run of"]) == ["one", "two"]
+    assert set(frame["holds"]) == {"yes"}
+    assert statements({}, said).empty
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Statistics that they rest on
+# ---------------------------------------------------------------------------------------------------------
+
+
+def test_bootstrap_over_single_images_agrees_with_wilson():
+    correct = np.arange(400) < 300
+    low, high = cluster_bootstrap(correct, np.arange(400))
+    assert (low, high) == pytest.approx(wilson(300, 400), abs=0.01)
+
+
+def test_clusters_of_equal_images_count_once():
+    correct = np.repeat(np.arange(40) < 30, 10)
+    single = cluster_bootstrap(correct, np.arange(400))
+    grouped = cluster_bootstrap(correct, np.repeat(np.arange(40), 10))
+    assert grouped[1] - grouped[0] == pytest.approx(np.sqrt(10) * (single[1] - single[0]), rel=0.1)
+
+
+def test_welch_against_statsmodels():
+    from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
+    first, second = [90.1, 91.0, 90.4], [92.0, 93.1, 92.2, 91.9]
+    found = welch(first, second)
+    other = CompareMeans(DescrStatsW(second), DescrStatsW(first))
+    t, p, _ = other.ttest_ind(usevar="unequal")
+    assert (found["t"], found["p"]) == pytest.approx((t, p))
+    assert (found["low"], found["high"]) == pytest.approx(other.tconfint_diff(usevar="unequal"))
+
+
+def test_welch_without_any_spread():
+    found = welch([90.0, 90.0], [91.0, 91.0])
+    assert found["difference"] == found["low"] == found["high"] == 1.0
+    assert np.isnan(found["p"])
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The chapter's own run
+# ---------------------------------------------------------------------------------------------------------
+
+HOW = {"data_root": None, "device": "cpu", "seed": 0, "retrain": False}
+
+
+def test_the_demonstration_is_apart_from_the_results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        chapters,
+        "quick",
+        lambda row, real: replace(quick(row, real=real), epochs=1, dataset_options={"n": 70}, batch=32),
+    )
+    shown = chapters.run([BASELINE], profile="quick", results_dir="results", **HOW)
+    ((title, part),) = shown.items()
+    assert title == "baseline (synthetic, smoke)"
+    assert part["profile"] == "smoke"
+    assert not (tmp_path / "results").exists()
+
+
+def test_full_runs_only_what_has_no_full_record(tmp_path, monkeypatch):
+    record(tmp_path, BASELINE.id, **CKPLUS)
+    ran = []
+    monkeypatch.setattr(train, "run", lambda row, seed, settings: ran.append((row.id, seed)))
+    assert chapters.run([BASELINE, FULL], profile="full", results_dir=str(tmp_path), **HOW) == {}
+    assert ran == [(FULL.id, 0)]
+    chapters.run([BASELINE], profile="full", results_dir=str(tmp_path), **{**HOW, "retrain": True})
+    assert ran[1:] == [(BASELINE.id, 0)]
+
+
+def test_another_profile_is_refused(tmp_path):
+    with pytest.raises(FerlibError, match="'quick' or 'full', not 'fast'"):
+        chapters.run([BASELINE], profile="fast", results_dir=str(tmp_path), **HOW)
+
+
+@pytest.mark.parametrize("row", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
+def test_every_row_can_be_demonstrated_without_files(row):
+    small = quick(row)
+    assert small.dataset == "synthetic"
+    assert small.size <= 48
+    assert not small.variant.get("pretrained")
