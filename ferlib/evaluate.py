@@ -111,17 +111,3 @@ def welch(first: Sequence[float], second: Sequence[float], confidence: float = 0
     interval = test.confidence_interval(confidence)
     bounds = {"low": float(interval.low), "high": float(interval.high)}
     return {"difference": difference, **bounds, "t": float(test.statistic), "p": float(test.pvalue)}
-
-
-def best_and_worst_class(result: dict[str, Any]) -> tuple[str, str]:
-    """Names of the classes with the highest and the lowest recall."""
-    recalls = {name: r for name, r in result["per_class_recall"].items() if r is not None}
-    return max(recalls, key=lambda name: recalls[name]), min(recalls, key=lambda name: recalls[name])
-
-
-def confused_with(result: dict[str, Any], true: str, k: int = 2) -> list[tuple[str, int]]:
-    """The ``k`` classes that images of class ``true`` are most often taken for, with counts."""
-    names = list(result["per_class_recall"])
-    row = result["confusion"][names.index(true)]
-    wrong = [(name, count) for name, count in zip(names, row, strict=True) if name != true]
-    return sorted(wrong, key=lambda pair: -pair[1])[:k]

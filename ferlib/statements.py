@@ -49,6 +49,27 @@ def recalled_best(name: str) -> Test:
     return test
 
 
+def recalled_worst(name: str) -> Test:
+    """``name`` has the lowest recall, alone or with others."""
+
+    def test(result: Mapping[str, Any]) -> tuple[bool, str]:
+        recalls = {k: v for k, v in result["per_class_recall"].items() if v is not None}
+        last = [k for k, v in recalls.items() if v == min(recalls.values())]
+        return name in last, f"lowest: {', '.join(last)} ({100 * min(recalls.values()):.1f} %)"
+
+    return test
+
+
+def more_correct_than(name: str, count: int) -> Test:
+    """More than ``count`` images of ``name`` are recognised."""
+
+    def test(result: Mapping[str, Any]) -> tuple[bool, str]:
+        row = result["confusion"][i := list(result["per_class_recall"]).index(name)]
+        return row[i] > count, f"{row[i]:,} of {sum(row):,}"
+
+    return test
+
+
 def taken_for(name: str, *others: str, both: bool = False) -> Test:
     """Images of ``name`` that are not recognised go most often to one of ``others`` (``both``: to all of them)."""
 

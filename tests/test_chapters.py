@@ -14,9 +14,11 @@ from ferlib.evaluate import cluster_bootstrap, metrics, welch, wilson
 from ferlib.experiments import EXPERIMENTS, get, quick
 from ferlib.statements import (
     Statement,
+    more_correct_than,
     recall_at_least,
     recall_below,
     recalled_best,
+    recalled_worst,
     statements,
     taken_for,
 )
@@ -190,6 +192,10 @@ RESULT = metrics(GUESSED, TRUE, NAMES)
         (recall_below("c", 30), True, "25.0 %"),
         (recalled_best("a"), True, "highest: a, d (100.0 %)"),
         (recalled_best("b"), False, "highest: a, d (100.0 %)"),
+        (recalled_worst("c"), True, "lowest: c (25.0 %)"),
+        (recalled_worst("d"), False, "lowest: c (25.0 %)"),
+        (more_correct_than("a", 3), True, "4 of 4"),
+        (more_correct_than("b", 2), False, "2 of 4"),
         (taken_for("c", "a"), True, "taken for a (2), b (1)"),
         (taken_for("c", "b"), False, "taken for a (2), b (1)"),
         (taken_for("b", "a"), True, "taken for c (1), a (1)"),  # a tie: either is the most frequent

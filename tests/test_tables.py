@@ -8,7 +8,6 @@ import pytest
 from recorded import CLASSES, record
 
 from ferlib import plots, records, tables
-from ferlib.evaluate import best_and_worst_class, confused_with, metrics
 from ferlib.experiments import get
 from ferlib.models import build, count_parameters
 
@@ -101,13 +100,6 @@ def test_every_assumption_and_deviation_is_shown():
     assert list(tables.assumptions(row)["choice"]) == list(row.assumed)
     shown = tables.deviations("se_cnn")
     assert all(text in set(shown["deviation"]) for text in row.deviations)
-
-
-def test_statements_over_a_confusion_matrix():
-    labels = np.array([0, 0, 0, 1, 1, 1, 1, 2])
-    result = metrics(np.array([0, 0, 0, 1, 0, 0, 2, 2]), labels, ("a", "b", "c"))
-    assert best_and_worst_class(result) == ("a", "b")
-    assert confused_with(result, "b") == [("a", 2), ("c", 1)]
 
 
 def test_figures_are_drawn(tmp_path):
