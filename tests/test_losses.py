@@ -51,6 +51,37 @@ def every_loss():
     ]
 
 
+# --- against other implementations -----------------------------------------------------------------
+
+
+def test_am_softmax_is_the_cosface_of_another_library():
+    """Wang et al.'s AM-Softmax and CosFace are one formula; pytorch-metric-learning has it under the second name."""
+    other_losses = pytest.importorskip("pytorch_metric_learning.losses", reason="pip install -e '.[dev]'")
+    torch.manual_seed(0)
+    _, out, labels = model_like(n=9, classes=3, features=4, heads=1, dtype=torch.float32)
+    (x,), (w,) = out["embeddings"], out["class_weights"]
+    other = other_losses.CosFaceLoss(num_classes=3, embedding_size=4, margin=0.35, scale=30.0)
+    other.W.data = w.detach().T.clone()
+    ours = make("am_softmax", features=4, classes=3, margin=0.35, scale=30.0, fused=0.0)
+    value = ours(torch.zeros(9, 3), out, labels)
+    expected = other(x, labels)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+    (gradient,) = torch.autograd.grad(value, x, retain_graph=True)
+    (wanted,) = torch.autograd.grad(expected, x)
+    assert torch.allclose(gradient, wanted, atol=1e-5)
+
+
+def test_cosine_is_the_keras_loss_of_that_name():
+    keras = pytest.importorskip("keras", reason="pip install -e '.[keras]'")
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 1, 2, 2, 1, 0])
+    value = make("cosine", classes=3, over="image")(logits, {"aux": []}, labels)
+    expected = keras.losses.CosineSimilarity()(
+        F.one_hot(labels, 3).float().numpy(), logits.softmax(1).numpy()
+    )
+    assert value.item() == pytest.approx(float(expected), rel=1e-5)
+
+
 # --- values by hand -------------------------------------------------------------------------------
 
 
