@@ -141,6 +141,11 @@ def run(
 # ---------------------------------------------------------------------------------------------------------
 
 
+def signed(points: float) -> str:
+    """A difference in points with its sign; zero has a plus."""
+    return f"{round(float(points), 2) + 0.0:+.2f}"
+
+
 def measure(quantity: str, result: Mapping[str, Any]) -> float | None:
     """A printed quantity among a record's metrics, in percent; None for what no record holds."""
     if quantity.startswith(RECALL_OF):
@@ -173,7 +178,7 @@ def compared(
             for reading in ("val_selected", "paper_style"):
                 line[tables.READINGS[reading]] = _cell(parts, quantity, reading)
             known = [value for value in chosen if value is not None]
-            line["difference"] = f"{np.mean(known) - values[0]:+.2f}" if known and values else "–"
+            line["difference"] = signed(np.mean(known) - values[0]) if known and values else "–"
             line["runs"] = tables.evidence_label(parts)
             lines.append(line)
     frame = pd.DataFrame(lines)
@@ -282,8 +287,8 @@ def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_s
         lines.append(
             {
                 "step": f"{a.row} → {b.row}",
-                "published (points)": "–" if before is None or after is None else f"{after - before:+.2f}",
-                "ours (points)": ", ".join(f"{pair.difference:+.2f}" for pair in pairs),
+                "published (points)": "–" if before is None or after is None else signed(after - before),
+                "ours (points)": ", ".join(signed(pair.difference) for pair in pairs),
                 "95 % interval": ", ".join(f"{pair.low:+.1f} to {pair.high:+.1f}" for pair in pairs),
                 "images": f"{pairs[0].n:,}",
                 "McNemar p (smallest)": f"{pairs[clearest].p:.2g}",
@@ -402,8 +407,8 @@ def effects(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
             {
                 "dataset": row.column,
                 "model": row.row + ("" if {p["profile"] for p in parts} == {"full"} else REDUCED),
-                "ours minus published": "–" if printed is None else f"{chosen.mean() - printed:+.2f}",
-                "choosing the epoch on test adds": f"{(best - chosen).mean():+.2f}",
+                "ours minus published": "–" if printed is None else signed(chosen.mean() - printed),
+                "choosing the epoch on test adds": signed((best - chosen).mean()),
                 "sampling of the test images (±)": f"{50 * (high - low):.2f}",
                 "spread of seeds (sd)": f"{chosen.std(ddof=1):.2f}" if len(chosen) > 1 else "–",
                 "one test image is worth": f"{100 / result['n']:.2f}",

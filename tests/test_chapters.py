@@ -293,3 +293,7 @@ def test_every_row_can_be_demonstrated_without_files(row):
     assert small.dataset == "synthetic"
     assert small.size <= 48
     assert not small.variant.get("pretrained")
+
+
+def test_no_difference_is_no_negative_one():
+    assert [chapters.signed(x) for x in (-0.001, 0.0, -0.006, 1.25)] == ["+0.00", "+0.00", "-0.01", "+1.25"]
