@@ -131,6 +131,14 @@ def run(context: typer.Context) -> None:
 
 
 @app.command(context_settings=PASS_ON)
+def explain(context: typer.Context) -> None:
+    """Where finished runs look: class means of Grad-CAM and of their own attention, beside the records."""
+    from ferlib.explain import main as explain_main
+
+    raise typer.Exit(explain_main(context.args, prog="ferlib explain"))
+
+
+@app.command(context_settings=PASS_ON)
 def bench(context: typer.Context) -> None:
     """Speed of every model here, beside plain PyTorch and Keras loops: `ferlib bench --help`."""
     from ferlib.bench import main as bench_main

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ferlib.data.dataset import FaceDataset
+from ferlib.errors import FerlibError
+
+if TYPE_CHECKING:
+    from ferlib.maps import ClassMaps
 
 PALETTE = "colorblind"
+HEAT, OPACITY = "viridis", 0.55  # of maps over faces
 
 
 def use_style() -> None:
@@ -187,3 +195,73 @@ def gates(values: np.ndarray, labels: np.ndarray, classes: Sequence[str], title:
     )
     ax.set(xlabel="channels, those that differ most between classes first", title=title)
     return figure
+
+
+def class_maps(
+    maps: Mapping[str, ClassMaps],
+    layer: str | Mapping[str, str] | None = None,
+    classes: Sequence[str] | None = None,
+    *,
+    native: bool = False,
+) -> Figure:
+    """Class-mean maps over class-mean faces: a row for each run, a column for each class, one scale for all panels.
+
+    ``maps`` maps a title to a run's class means. ``layer`` names a layer, or a spatial attention map of the network's
+    own (``dfem3.spatial_attention``): one for all rows or one by title; None is `ClassMaps.default_layer`.
+    ``native`` shows the cells of the grid as they are, else they are interpolated (bilinear). Above a panel: n,
+    the images behind its mean, and how many of them have an all-zero map; a cross where a class has no mean.
+    Raises FerlibError for a layer that a run does not have, and where Grad-CAM and attention would share a scale.
+    """
+    named = layer if isinstance(layer, Mapping) else dict.fromkeys(maps, layer)
+    chosen = {title: named.get(title) or found.default_layer() for title, found in maps.items()}
+    shown = [found.spatial(chosen[title]) for title, found in maps.items()]
+    kinds = {chosen[title] in found.cam for title, found in maps.items()}
+    if len(kinds) != 1:
+        raise FerlibError(
+            "Grad-CAM and attention share no scale; draw them in two figures, of one run or more"
+        )
+    is_cam = kinds == {True}
+    low, high = (0.0, 1.0) if is_cam else (min(m.min() for m in shown), max(m.max() for m in shown))
+    names = list(classes or dict.fromkeys(name for found in maps.values() for name in found.classes))
+    figure, axes = plt.subplots(
+        len(maps),
+        len(names),
+        figsize=(1.4 * len(names) + 1.2, 1.85 * len(maps) + 0.3),
+        squeeze=False,
+        layout="constrained",
+    )
+    scale = Normalize(low, high)
+    for line, (title, found) in zip(axes, maps.items(), strict=True):
+        for ax, name in zip(line, names, strict=True):
+            _class_map(ax, found, chosen[title], name, scale, native)
+        h, w = found.grids[chosen[title]]
+        line[0].set_ylabel("\n".join([title, *chosen[title].split("."), f"{h}×{w}"]), fontsize="x-small")
+    for ax, name in zip(axes[0], names, strict=True):
+        ax.set_title(f"{name}\n{ax.get_title()}", fontsize="small")
+    kind = "mean Grad-CAM,\neach image's divided by its maximum" if is_cam else "mean attention"
+    bar = figure.colorbar(ScalarMappable(scale, HEAT), ax=axes, aspect=30, pad=0.01, alpha=OPACITY)
+    bar.set_label(kind, fontsize="small")
+    return figure
+
+
+def _class_map(ax: Axes, found: ClassMaps, layer: str, name: str, scale: Normalize, native: bool) -> None:
+    """One panel of `class_maps`, without the class's name."""
+    ax.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(1, 0), aspect="equal")
+    ax.grid(False)
+    if name not in found.classes:
+        ax.set_title(f"n = {found.left_out.get(name, 0)}, no mean", fontsize="small")
+        ax.plot([0, 1, np.nan, 0, 1], [0, 1, np.nan, 1, 0], color="0.8", linewidth=1)
+        return
+    k, whole = found.classes.index(name), (0, 1, 1, 0)
+    low, high = np.percentile(found.faces, [1, 99])  # as in `mean_faces`: means have little contrast
+    ax.imshow(found.faces[k], cmap="gray", vmin=low, vmax=high, extent=whole, interpolation="bilinear")
+    ax.imshow(
+        found.spatial(layer)[k],
+        cmap=HEAT,
+        norm=scale,
+        alpha=OPACITY,
+        extent=whole,
+        interpolation="nearest" if native else "bilinear",
+    )
+    zero = found.zero.get(layer, {}).get(name, 0)
+    ax.set_title(f"n = {found.counts[name]}" + (f", {zero} zero" if zero else ""), fontsize="small")
