@@ -141,7 +141,7 @@ def run(
 # ---------------------------------------------------------------------------------------------------------
 
 
-def signed(points: float) -> str:
+def signed(points: float | np.floating[Any]) -> str:
     """A difference in points with its sign; zero has a plus."""
     return f"{round(float(points), 2) + 0.0:+.2f}"
 

@@ -83,13 +83,18 @@ def ckplus_counts(
     fold: int = 0,
     split_seed: int = 0,
     neutral: bool = False,
+    contempt: bool = True,
+    expansion: str | None = None,
 ) -> Counts:
     """CK+48, with ``neutral`` the original distribution; folds by subject are taken as equally large."""
-    frames = [ckplus_original.FRAMES * n for n in ckplus.SEQUENCES.values()]
+    frames = [ckplus_original.FRAMES * n for c, n in ckplus.SEQUENCES.items() if contempt or c != "contempt"]
     if neutral:
         frames.append(ckplus.NEUTRAL["original"])
+    states = len(ckplus.FLIPS) * len(ckplus.ANGLES)
+    whole = np.array(frames, float) * (states if expansion == "before" else 1)
     held = {"frames": test_fraction, "subjects": 1 / folds}[protocol]
-    return cut(cut({"train": np.array(frames, float)}, held, "train", "test"), 0.1, "train", "val")
+    parts = cut(cut({"train": whole}, held, "train", "test"), 0.1, "train", "val")
+    return {split: n * (states if expansion == "after" else 1) for split, n in parts.items()}
 
 
 def synthetic_counts(n: int = 3000, seed: int = 0, size: int = 48, difficulty: float = 1.0) -> Counts:

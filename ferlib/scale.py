@@ -6,14 +6,12 @@ repeats and its sweeps. Our further seeds, folds and control rows come on top an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ferlib.cost import PASSES, channels_of, images, multiply_adds, table
 from ferlib.experiments import Experiment, get
-
-ASSUMED_EPOCHS = 100  # of GCCA-VGG16, whose paper prints no number of epochs
 
 
 @dataclass(frozen=True)
@@ -31,15 +29,9 @@ class Group:
 
 
 def gcca(dataset: str, size: int, models: Iterable[int]) -> tuple[Experiment, ...]:
-    """Stand-ins for rows of Chen & Chen: right in network, data and size, which is all that a cost needs."""
-    base = replace(get("se_cnn-plain"), paper="gcca_vgg", model="gcca_vgg", size=size, epochs=ASSUMED_EPOCHS)
-    options: Mapping[str, Any] = {"protocol": "official"} if dataset == "fer2013" else {}
-    return tuple(
-        replace(
-            base, id=f"gcca_vgg-{dataset}-{m}", dataset=dataset, dataset_options=options, variant={"model": m}
-        )
-        for m in models
-    )
+    """Rows of Chen & Chen at ``size``, from scratch."""
+    suffix = "-scratch" if size == 224 else "-scratch48"
+    return tuple(replace(get(f"gcca_vgg-{dataset}-model{m}{suffix}"), size=size) for m in models)
 
 
 def printed(gcca_size: int = 48) -> tuple[Group, ...]:

@@ -15,6 +15,7 @@ from torchvision.models._api import WeightsEnum
 
 from ferlib.errors import FerlibError
 from ferlib.models import build, count_multiply_adds, count_parameters
+from ferlib.models.gcca_parts import resize, stochastic_pool
 from ferlib.models.gcca_vgg import (
     BLOCKS,
     COMPONENTS,
@@ -22,8 +23,6 @@ from ferlib.models.gcca_vgg import (
     FullResolution,
     PartialDecoder,
     ReverseAttention,
-    resize,
-    stochastic_pool,
 )
 
 MODELS = (1, 2, 3, 4, 5, 6)

@@ -237,5 +237,6 @@ def test_training_needs_nothing_but_torch_and_the_usual_science_packages():
 def test_rows_are_complete():
     for row in EXPERIMENTS.values():
         assert row.assumed and row.seeds
-        assert row.published or row.table == "not in the paper"
+        # figures of sweeps print no numbers
+        assert row.published or row.table == "not in the paper" or row.table.startswith("Figure")
         assert row.to_dict()["id"] == row.id

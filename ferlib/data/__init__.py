@@ -12,7 +12,8 @@ rafdb       basic/Image/aligned/ + basic/EmoLabel/, or             ``split_seed`
             DATASET/train|test/<1..7>/
 ckplus      CK+48/<class>/, cohn-kanade-images/ + Emotion/,        ``protocol='frames'|'subjects'``,
             ckextended.csv                                         ``test_fraction``, ``folds``, ``fold``,
-                                                                   ``split_seed``, ``neutral``
+                                                                   ``split_seed``, ``neutral``,
+                                                                   ``contempt``, ``expansion``
 synthetic   nothing on disk                                        ``n``, ``seed``, ``size``, ...
 ==========  =====================================================  ====================================
 """

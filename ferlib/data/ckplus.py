@@ -9,6 +9,7 @@ folders), the original distribution, and ``ckextended.csv`` (peak frames, neutra
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,6 +37,10 @@ DIR/ckplus/Landmarks/S010/004/S010_004_00000017_landmarks.txt   (optional: crops
 or
 DIR/ckplus/ckextended.csv"""
 HOW = "CK+ is given to researchers on a signed form: http://www.jeffcohn.net/Resources/"
+# Chen & Chen, section 3.1: flips and rotations by 5 up to 10 degrees are said to make 15 images of one
+FLIPS = {"none": (), "horizontal": (2,), "vertical": (1,)}  # axes of (N, H, W)
+ANGLES = (-10, -5, 0, 5, 10)
+EXPANSIONS = (None, "before", "after")
 _FRAME = re.compile(r"(S\d{3})_(\d{3})_(\d{8})")
 
 
@@ -48,6 +53,8 @@ def load(
     fold: int = 0,
     split_seed: int = 0,
     neutral: bool = False,
+    contempt: bool = True,
+    expansion: str | None = None,
 ) -> FaceDataset:
     """CK+ from ``root/ckplus`` or ``root``.
 
@@ -60,10 +67,14 @@ def load(
     split_seed : fixes every draw.
     neutral : also the neutral faces, as an eighth class: the first frame of each labelled sequence in the
         original distribution, those of all sequences in ckextended.csv. CK+48 has none.
+    contempt : False leaves its faces out, and the class: labels of the classes behind it are one lower.
+    expansion : ``before`` the split or ``after`` it each image becomes 15, see `expanded`. Before it, by
+        frame, copies of one image fall on both sides; after it each part is expanded on its own.
 
     Returns
     -------
-    FaceDataset, images (N, 48, 48), in the order of ``ids`` (S010_004_00000017: subject, sequence, frame).
+    FaceDataset, images (N, 48, 48), in the order of ``ids`` (S010_004_00000017: subject, sequence, frame;
+    expanded S010_004_00000017/vertical-05: also flip and rotation).
     ``subjects`` and ``extras['sequence']``, ``extras['frame']`` where the layout knows them. Frames of the
     original distribution are cropped as ``ferlib.data.ckplus_original`` says.
 
@@ -73,6 +84,8 @@ def load(
     """
     if protocol not in PROTOCOLS:
         raise DataError(f"ckplus has no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    if expansion not in EXPANSIONS:
+        raise DataError(f"ckplus has no expansion {expansion!r}: choose before or after the split")
     found = find(root)
     if found is None:
         raise DataError(
@@ -83,13 +96,17 @@ def load(
         raise DataError(f"{source} has no neutral faces: use the original distribution or ckextended.csv")
     readers = {"CK+48": _class_folders, "original": _original, "csv": _table}
     dataset = readers[layout](root, source, (*CLASSES, "neutral") if neutral else CLASSES)
+    dataset = dataset if contempt else without(dataset, "contempt")
+    dataset = expanded(dataset) if expansion == "before" else dataset
     if protocol == "frames":
-        return by_frame(dataset, test_fraction, split_seed)
-    if protocol == "subjects":
-        return by_subject(dataset, folds, fold, split_seed)
-    if layout != "csv":
+        dataset = by_frame(dataset, test_fraction, split_seed)
+    elif protocol == "subjects":
+        dataset = by_subject(dataset, folds, fold, split_seed)
+    elif layout != "csv":
         raise DataError(f"{source} has no Usage column: choose protocol frames or subjects")
-    return dataset.with_split(dataset.split, protocol="usage")
+    else:
+        dataset = dataset.with_split(dataset.split, protocol="usage")
+    return expanded(dataset) if expansion == "after" else dataset
 
 
 def find(root: Path) -> tuple[str, Path] | None:
@@ -111,19 +128,20 @@ def published(dataset: FaceDataset) -> dict[str, dict[str, int]]:
     """Published counts: of all images, since the dataset has no split of its own."""
     layout = dataset.meta["layout"]
     frames = 1 if layout == "csv" else ckplus_original.FRAMES
-    counts = {c: frames * n for c, n in SEQUENCES.items()}
-    return {"all": counts | ({"neutral": NEUTRAL[layout]} if "neutral" in dataset.classes else {})}
+    states = len(FLIPS) * len(ANGLES) if "state" in dataset.extras else 1
+    counts = {c: frames * n for c, n in SEQUENCES.items()} | {"neutral": NEUTRAL[layout]}
+    return {"all": {c: states * counts[c] for c in dataset.classes}}
 
 
 def extra_counts(dataset: FaceDataset) -> dict[str, tuple[int, int]]:
     """Subjects and sequences: found and published, where the layout tells them."""
     if dataset.subjects is None:
         return {}
-    sequences = dataset.extras["sequence"]
-    return {
-        "subjects": (len(np.unique(dataset.subjects)), SUBJECTS),
-        "sequences": (len(np.unique(sequences)), sum(SEQUENCES.values())),
-    }
+    published = sum(n for c, n in SEQUENCES.items() if c in dataset.classes)
+    counts = {"sequences": (len(np.unique(dataset.extras["sequence"])), published)}
+    if "contempt" not in dataset.classes:  # how many subjects show the other six is not published
+        return counts
+    return {"subjects": (len(np.unique(dataset.subjects)), SUBJECTS), **counts}
 
 
 def by_frame(dataset: FaceDataset, test_fraction: float, split_seed: int) -> FaceDataset:
@@ -141,6 +159,40 @@ def by_subject(dataset: FaceDataset, folds: int, fold: int, split_seed: int) -> 
     split = np.where(test, "test", "train")
     split = splits.with_validation(split, dataset.labels, split_seed, dataset.subjects)
     return dataset.with_split(split, protocol="subjects", folds=folds, fold=fold, split_seed=split_seed)
+
+
+def without(dataset: FaceDataset, name: str) -> FaceDataset:
+    """The dataset without the class ``name``; labels of the classes behind it are one lower."""
+    left_out = dataset.classes.index(name)
+    kept = dataset.take(dataset.labels != left_out)
+    classes = tuple(c for c in dataset.classes if c != name)
+    return replace(kept, labels=kept.labels - (kept.labels > left_out), classes=classes)
+
+
+def expanded(dataset: FaceDataset) -> FaceDataset:
+    """Every image in the 15 states of ``FLIPS`` and ``ANGLES`` (flipped, then turned counter-clockwise), in turn.
+
+    The pixels are those of `ferlib.augment`, rounded; ``extras['state']`` names the state, such as ``none+00``.
+    """
+    import torch
+
+    from ferlib.augment import rotation_matrix, warp
+
+    states = [(flip, angle) for flip in FLIPS for angle in ANGLES]
+    n, side = len(dataset), dataset.images.shape[1]
+    images = np.empty((n, len(states), *dataset.images.shape[1:]), np.uint8)
+    for k, (flip, angle) in enumerate(states):
+        x = torch.from_numpy(np.flip(dataset.images, FLIPS[flip]).copy())[:, None].float()
+        turned = warp(x, rotation_matrix(torch.full((n,), float(angle)), side, side), affine=True)
+        images[:, k] = turned[:, 0].round().numpy()
+    one_each = dataset.take(np.repeat(np.arange(n), len(states)))
+    state = np.tile([f"{flip}{angle:+03d}" for flip, angle in states], n)
+    return replace(
+        one_each,
+        images=images.reshape(-1, *dataset.images.shape[1:]),
+        ids=np.array([f"{name}/{how}" for name, how in zip(one_each.ids, state, strict=True)]),
+        extras={**one_each.extras, "state": state},
+    )
 
 
 def _class_folders(root: Path, base: Path, classes: tuple[str, ...]) -> FaceDataset:

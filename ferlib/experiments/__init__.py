@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ferlib.errors import FerlibError
-from ferlib.experiments import a_mobilenet, amdcnn, msca_resnet, se_cnn
+from ferlib.experiments import a_mobilenet, amdcnn, gcca_vgg, msca_resnet, se_cnn
 from ferlib.experiments.row import Experiment, Published, settings_of
 
 __all__ = ["EXPERIMENTS", "Experiment", "Published", "get", "quick", "settings_of"]
 
-PAPERS = (se_cnn, amdcnn, a_mobilenet, msca_resnet)
+PAPERS = (se_cnn, amdcnn, a_mobilenet, gcca_vgg, msca_resnet)
 EXPERIMENTS: dict[str, Experiment] = {row.id: row for paper in PAPERS for row in paper.ROWS}
 
 
@@ -33,6 +33,8 @@ def get(identifier: str) -> Experiment:
 # synthetic faces of a demonstration: as many as a slow laptop trains on in a minute or so
 QUICK_IMAGES = {"se_cnn": 2100, "msca_resnet": 2100, "gcca_vgg": 700}
 
+QUICK_RATES = {"gcca_vgg": 1e-4}
+
 
 def quick(row: Experiment, *, real: bool = False) -> Experiment:
     """The same network shrunk to a minute's demonstration on synthetic faces, easier than the default ones.
@@ -47,7 +49,7 @@ def quick(row: Experiment, *, real: bool = False) -> Experiment:
         row,
         epochs=6,
         batch=16,
-        optimiser={**row.optimiser, "lr": 0.001},
+        optimiser={**row.optimiser, "lr": QUICK_RATES.get(row.model, 1e-3)},
         size=min(row.size, 48),
         variant=variant,
         balance={},
