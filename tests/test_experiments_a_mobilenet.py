@@ -23,7 +23,7 @@ from ferlib.forensics import compatible_counts
 from ferlib.interrupt import Interrupted, Stop
 from ferlib.losses import CenterLoss
 from ferlib.models import a_mobilenet, build, mobilenet
-from ferlib.pixels import Pixels, epoch_order
+from ferlib.pixels import IMAGENET, Pixels, epoch_order
 from ferlib.schedules import TimeDecay
 
 ROW = {row.id.removeprefix("a_mobilenet-"): row for row in ROWS}
@@ -147,6 +147,8 @@ def changed(row, base):
 
 
 LOSS = {"loss", "loss_options.weight", "loss_options.step", "loss_options.reduction"}
+PIXELS = {"preprocess.standardise"}
+TORCHVISIONS = ("mobilenet_v2", "mobilenet_v3_small")  # and their ImageNet weights
 BLOCKS = {f"variant.{name}" for name in ("placement", "ratio", "attention", "linear")}
 
 
@@ -162,7 +164,9 @@ def one_factor():
         elif name.endswith(("scratch48", "scratch96")):
             yield row, ROW[name[:-2]], {"size"}
         elif name.endswith("-scratch"):
-            yield row, ROW[name.removesuffix("-scratch")], {"variant.pretrained"}
+            # the start, and for MobileNetV1's layers the pixels that go with it
+            start = {"variant.pretrained"} | (set() if row.model in TORCHVISIONS else PIXELS)
+            yield row, ROW[name.removesuffix("-scratch")], start
         elif name.startswith("rafdb-"):
             yield row, ROW[name.replace("rafdb-", "ferplus-")], {"dataset", "dataset_options.rule"}
         elif name.startswith("ferplus-no_"):
@@ -171,7 +175,7 @@ def one_factor():
         elif name == "ferplus-mobilenet_v1":  # the paper's own comparison: its net and loss against V1
             yield row, ROW["ferplus-a_mobilenet"], {"model"} | LOSS | BLOCKS
         elif name != "ferplus-a_mobilenet":
-            yield row, ROW["ferplus-mobilenet_v1"], {"model"}
+            yield row, ROW["ferplus-mobilenet_v1"], {"model"} | PIXELS
 
 
 def test_one_factor_changes_per_row():
@@ -351,16 +355,20 @@ def test_last_map_of_the_sizes_in_use(size, side):
     assert maps["block13.spatial_attention"].shape == (1, 1, side, side)
 
 
-def test_imagenets_standard_pixels_are_almost_minus_one_to_one_behind_the_first_normalisation():
-    """What the note on ``preprocess.standardise`` says; pixels in [0, 1] would be further away."""
-    torch.manual_seed(0)
-    stem = mobilenet.ConvNorm(3, 32, 3, stride=2)
-    pixels = Pixels(faces(), "train", torch.device("cpu"), 96, ROW["ferplus-mobilenet_v1"].preprocess)
-    x, _ = pixels.batch(slice(0, 32))
-    with torch.no_grad():
-        goal = stem((2 * x - 1).expand(-1, 3, -1, -1))
-        standard, raw = stem(pixels.finish(x)), stem(x.expand(-1, 3, -1, -1))
-    assert (standard - goal).norm() < 0.15 * goal.norm() < (raw - goal).norm()
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+def test_pixels_are_those_that_the_weights_were_trained_on(row):
+    """MobileNetV1's checkpoint (A-MobileNet takes its layers) on [-1, 1], torchvision's on ImageNet's statistics."""
+    of_v1 = row.model in ("mobilenet_v1", "a_mobilenet") and row.variant["pretrained"]
+    pixels = Pixels(faces(), "train", torch.device("cpu"), 48, row.preprocess)
+    x, _ = pixels.batch(slice(0, 8))
+    red, green, blue = pixels.finish(x).unbind(1)
+    if of_v1:
+        assert torch.equal(red, 2 * x[:, 0] - 1) and torch.equal(red, green) and torch.equal(red, blue)
+    else:
+        for channel, mean, deviation in zip((red, green, blue), *IMAGENET, strict=True):
+            assert torch.allclose(channel, (x[:, 0] - mean) / deviation)
+    note = row.assumed["preprocess.standardise"]
+    assert ("[-1, 1]" in note) == of_v1 and ("From scratch" in note) != row.variant["pretrained"]
 
 
 # ---- the paper's text ---------------------------------------------------------------------------------------
