@@ -40,6 +40,14 @@ def table(frame: pd.DataFrame) -> None:
     display(frame.style.hide(axis="index"))
 
 
+def table_or(frame: pd.DataFrame, otherwise: str) -> None:
+    """Show a table, or where it is empty say why."""
+    if len(frame):
+        table(frame)
+    else:
+        say(otherwise)
+
+
 def say(text: str | Iterable[str]) -> None:
     """Show sentences that were made from numbers; several paragraphs as an iterable."""
     display(Markdown(text if isinstance(text, str) else "\n\n".join(text)))
@@ -214,9 +222,7 @@ def estimates(
         mean = float(np.mean([p["result"][reading]["accuracy"] for p in parts]))
         n = parts[0]["result"][reading]["n"]
         low, high = wilson(round(mean * n), n)
-        profiles = {p["profile"] for p in parts}
-        label = row.row + ("" if profiles == {"full"} else REDUCED)
-        found.append((label, 100 * mean, 100 * low, 100 * high, printed_accuracy(row)))
+        found.append((row.row + star(parts), 100 * mean, 100 * low, 100 * high, printed_accuracy(row)))
     return found
 
 
@@ -252,6 +258,16 @@ def measurable(quantity: str) -> bool:
 def cell_of(row: Experiment) -> str:
     """The name that a paper's row shares with our rows for the same cell: what stands before our additions."""
     return row.row.split(", ")[0].split(" (")[0]
+
+
+def star(parts: Sequence[Mapping[str, Any]]) -> str:
+    """The mark of `REDUCED` where one of these records is not full."""
+    return "" if {p["profile"] for p in parts} <= {"full"} else REDUCED
+
+
+def some(n: int, noun: str) -> str:
+    """A number with its noun: 1 seed, 2 seeds."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
 def best_state(row: Experiment, results: Path | str) -> str:
@@ -406,7 +422,7 @@ def effects(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
         lines.append(
             {
                 "dataset": row.column,
-                "model": row.row + ("" if {p["profile"] for p in parts} == {"full"} else REDUCED),
+                "model": row.row + star(parts),
                 "ours minus published": "–" if printed is None else signed(chosen.mean() - printed),
                 "choosing the epoch on test adds": signed((best - chosen).mean()),
                 "sampling of the test images (±)": f"{50 * (high - low):.2f}",

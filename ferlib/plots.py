@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from ferlib.data.dataset import FaceDataset
 from ferlib.errors import FerlibError
+from ferlib.statements import Matrix
 
 if TYPE_CHECKING:
     from ferlib.maps import ClassMaps
@@ -43,14 +44,10 @@ def use_style() -> None:
     set_matplotlib_formats("svg", metadata={"Date": None})
 
 
-def confusion(results: Mapping[str, Mapping[str, Any]], classes: Sequence[str], title: str = "") -> Figure:
-    """Confusion matrices side by side: colour and first line are row rates in percent, second line counts.
-
-    ``results`` maps a title to metrics as in a record (``confusion``: rows true, columns predicted).
-    """
-    figure, axes = plt.subplots(1, len(results), figsize=(5.2 * len(results), 5.0), squeeze=False)
-    for ax, (name, result) in zip(axes[0], results.items(), strict=True):
-        counts = np.asarray(result["confusion"])
+def confusion(matrices: Mapping[str, Matrix], title: str = "") -> Figure:
+    """Confusion matrices by title, side by side: colour and first line are row rates in percent, second counts."""
+    figure, axes = plt.subplots(1, len(matrices), figsize=(5.2 * len(matrices), 5.0), squeeze=False)
+    for ax, (name, (classes, counts)) in zip(axes[0], matrices.items(), strict=True):
         rates = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         text = np.array(
             [
@@ -67,8 +64,8 @@ def confusion(results: Mapping[str, Mapping[str, Any]], classes: Sequence[str], 
             vmax=100,
             square=True,
             cbar=False,
-            xticklabels=list(classes),
-            yticklabels=list(classes),
+            xticklabels=classes,
+            yticklabels=classes,
             annot_kws={"fontsize": 8},
             linewidths=0.5,
             ax=ax,

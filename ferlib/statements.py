@@ -4,16 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-Test = Callable[[Mapping[str, Any]], tuple[bool, str]]
+from ferlib.evaluate import wilson
+
+
+class Matrix(NamedTuple):
+    """A confusion matrix with its classes: ``counts`` (K, K), rows true, columns predicted."""
+
+    classes: tuple[str, ...]
+    counts: np.ndarray
+
+    def recall(self) -> dict[str, float]:
+        """Percent, of the classes that have images."""
+        support = self.counts.sum(axis=1)
+        return {c: 100 * self.counts[i, i] / support[i] for i, c in enumerate(self.classes) if support[i]}
+
+    def mistaken(self, name: str) -> list[tuple[int, str]]:
+        """Classes that images of ``name`` are wrongly taken for, with counts, the most frequent first."""
+        row = self.counts[self.classes.index(name)]
+        found = [(int(n), c) for n, c in zip(row, self.classes, strict=True) if c != name and n]
+        return sorted(found, key=lambda pair: (-pair[0], self.classes.index(pair[1])))
+
+
+Test = Callable[[Matrix], tuple[bool, str]]
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence of the paper as a predicate over metrics: ``test(result) -> (holds, what is so in ours)``."""
+    """A sentence of the paper as a predicate: ``test(matrix) -> (holds, what is so in ours)``."""
 
     where: str
     text: str
@@ -22,40 +44,100 @@ class Statement:
 
 def recall_at_least(name: str, bound: float) -> Test:
     """``name``'s recall (%) is at least ``bound``."""
-
-    def test(result: Mapping[str, Any]) -> tuple[bool, str]:
-        value = 100 * result["per_class_recall"][name]
-        return value >= bound, f"{value:.1f} %"
-
-    return test
+    return lambda m: ((r := m.recall()[name]) >= bound, f"{r:.1f} %")
 
 
 def recall_below(name: str, bound: float) -> Test:
-    def test(result: Mapping[str, Any]) -> tuple[bool, str]:
-        value = 100 * result["per_class_recall"][name]
-        return value < bound, f"{value:.1f} %"
+    """``name``'s recall (%) is below ``bound``."""
+    return lambda m: ((r := m.recall()[name]) < bound, f"{r:.1f} %")
+
+
+def recall_compatible(name: str, printed: float) -> Test:
+    """The 95 % interval (Wilson) of ``name``'s recall contains the printed one (%)."""
+
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        row = matrix.counts[i := matrix.classes.index(name)]
+        low, high = (100 * x for x in wilson(int(row[i]), int(row.sum())))
+        return low <= printed <= high, f"{100 * row[i] / row.sum():.1f} % [{low:.0f}, {high:.0f}]"
 
     return test
 
 
-def recalled_best(name: str) -> Test:
-    """``name`` has the highest recall, alone or with others."""
+def recall_between(name: str, low: float, high: float) -> Test:
+    """``name``'s recall (%) lies between the bounds, which are not met."""
 
-    def test(result: Mapping[str, Any]) -> tuple[bool, str]:
-        recalls = {k: v for k, v in result["per_class_recall"].items() if v is not None}
-        top = [k for k, v in recalls.items() if v == max(recalls.values())]
-        return name in top, f"highest: {', '.join(top)} ({100 * max(recalls.values()):.1f} %)"
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        row = matrix.counts[i := matrix.classes.index(name)]
+        return low < matrix.recall()[name] < high, f"{row[i]:,} of {row.sum():,}"
 
     return test
 
 
-def recalled_worst(name: str) -> Test:
-    """``name`` has the lowest recall, alone or with others."""
+def recalls_within(points: float) -> Test:
+    """The highest and the lowest recall (%) differ by at most ``points``."""
 
-    def test(result: Mapping[str, Any]) -> tuple[bool, str]:
-        recalls = {k: v for k, v in result["per_class_recall"].items() if v is not None}
-        last = [k for k, v in recalls.items() if v == min(recalls.values())]
-        return name in last, f"lowest: {', '.join(last)} ({100 * min(recalls.values()):.1f} %)"
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        low, high = min(matrix.recall().values()), max(matrix.recall().values())
+        return high - low <= points, f"recalls from {low:.1f} to {high:.1f} %"
+
+    return test
+
+
+def recall_within(name: str, printed: float, points: float) -> Test:
+    """``name``'s recall (%) is at most ``points`` from the printed one."""
+    return lambda m: (abs((r := m.recall()[name]) - printed) <= points, f"{r:.1f} %")
+
+
+def every_recall_at_least(bound: float, *but: str) -> Test:
+    """Every class, but for those named, has a recall (%) of at least ``bound``."""
+
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        recall, lowest = min((r, c) for c, r in matrix.recall().items() if c not in but)
+        return recall >= bound, f"lowest: {lowest} ({recall:.1f} %)"
+
+    return test
+
+
+def mistaken_only(*names: str) -> Test:
+    """Some images of each of ``names`` are not recognised, and all images of all other classes are."""
+
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        wrong = [c for c, r in matrix.recall().items() if r < 100]
+        return set(wrong) == set(names), f"not all right: {', '.join(wrong) or 'none'}"
+
+    return test
+
+
+def recalled_best(*names: str) -> Test:
+    """No other class has a higher recall than any of ``names``; False where all classes are alike."""
+    return lambda m: _extreme(m, names, -1, "highest")
+
+
+def recalled_worst(*names: str) -> Test:
+    """No other class has a lower recall than any of ``names``; False where all classes are alike."""
+    return lambda m: _extreme(m, names, 1, "lowest")
+
+
+def _extreme(matrix: Matrix, names: Sequence[str], sign: int, word: str) -> tuple[bool, str]:
+    recall = matrix.recall()
+    if len({*recall.values()}) == 1:
+        return False, f"all alike ({max(recall.values()):.1f} %)"
+    ranked = sorted(recall, key=lambda c: sign * recall[c])
+    tied = [c for c in ranked if recall[c] == recall[ranked[len(names) - 1]]]
+    shown = dict.fromkeys([*ranked[: len(names)], *tied])
+    inside = max(sign * recall[c] for c in names)
+    holds = all(sign * recall[c] >= inside for c in ranked if c not in names)
+    return holds, f"{word}: " + ", ".join(f"{c} ({recall[c]:.1f} %)" for c in shown)
+
+
+def recalled_in_order(*names: str) -> Test:
+    """The recalls of ``names`` fall from the first to the last."""
+
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        found = [matrix.recall()[c] for c in names]
+        return found == sorted(found, reverse=True), ", ".join(
+            f"{c} {r:.1f} %" for c, r in zip(names, found, strict=True)
+        )
 
     return test
 
@@ -63,9 +145,9 @@ def recalled_worst(name: str) -> Test:
 def more_correct_than(name: str, count: int) -> Test:
     """More than ``count`` images of ``name`` are recognised."""
 
-    def test(result: Mapping[str, Any]) -> tuple[bool, str]:
-        row = result["confusion"][i := list(result["per_class_recall"]).index(name)]
-        return row[i] > count, f"{row[i]:,} of {sum(row):,}"
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        row = matrix.counts[i := matrix.classes.index(name)]
+        return bool(row[i] > count), f"{row[i]:,} of {row.sum():,}"
 
     return test
 
@@ -73,25 +155,45 @@ def more_correct_than(name: str, count: int) -> Test:
 def taken_for(name: str, *others: str, both: bool = False) -> Test:
     """Images of ``name`` that are not recognised go most often to one of ``others`` (``both``: to all of them)."""
 
-    def test(result: Mapping[str, Any]) -> tuple[bool, str]:
-        names = list(result["per_class_recall"])
-        counts = dict(zip(names, result["confusion"][names.index(name)], strict=True))
-        wrong = sorted(((n, k) for k, n in counts.items() if k != name and n), reverse=True)
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        wrong = matrix.mistaken(name)
         if not wrong:
             return False, "never mistaken"
-        top = {k for _, k in wrong[: len(others)]} if both else {k for n, k in wrong if n == wrong[0][0]}
-        held = set(others) <= top if both else bool(set(others) & top)
-        return held, "taken for " + ", ".join(f"{k} ({n})" for n, k in wrong[:3])
+        if both:
+            held = set(others) <= {c for _, c in wrong[: len(others)]}
+        else:
+            held = bool(set(others) & {c for n, c in wrong if n == wrong[0][0]})
+        return held, "taken for " + ", ".join(f"{c} ({n})" for n, c in wrong[:3])
 
     return test
 
 
-def statements(results: Mapping[str, Mapping[str, Any]], said: Sequence[Statement]) -> pd.DataFrame:
-    """Whether each statement holds in each of ``results`` (title -> metrics)."""
+def rarest(*names: str) -> Test:
+    """``names`` have the fewest images."""
+
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        support = dict(zip(matrix.classes, matrix.counts.sum(axis=1), strict=True))
+        ranked = sorted(support, key=lambda c: int(support[c]))[: len(names)]
+        return set(ranked) == set(names), ", ".join(f"{c} ({support[c]:,})" for c in ranked)
+
+    return test
+
+
+def matrix_of(parts: Sequence[Mapping[str, Any]], reading: str = "val_selected") -> Matrix:
+    """The confusion matrix of these records together (`reproducible` parts), such as all folds of one row.
+
+    The classes are in the order of the data: ``per_class_recall`` of a record is not, JSON sorts its names.
+    """
+    counts = np.sum([p["result"][reading]["confusion"] for p in parts], axis=0)
+    return Matrix(tuple(parts[0]["data"]["classes"]), counts)
+
+
+def statements(matrices: Mapping[str, Matrix], said: Sequence[Statement]) -> pd.DataFrame:
+    """Whether each statement holds in each of ``matrices`` (title -> matrix)."""
     lines = []
     for statement in said:
-        for title, result in results.items():
-            holds, ours = statement.test(result)
+        for title, matrix in matrices.items():
+            holds, ours = statement.test(matrix)
             lines.append(
                 {
                     "where": statement.where,

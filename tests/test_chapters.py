@@ -6,19 +6,29 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from recorded import record
+from recorded import CLASSES, record
 
-from ferlib import chapters, train
+from ferlib import chapters, records, train
 from ferlib.errors import FerlibError
 from ferlib.evaluate import cluster_bootstrap, metrics, welch, wilson
 from ferlib.experiments import EXPERIMENTS, get, quick
 from ferlib.statements import (
+    Matrix,
     Statement,
+    every_recall_at_least,
+    matrix_of,
+    mistaken_only,
     more_correct_than,
+    rarest,
     recall_at_least,
     recall_below,
+    recall_between,
+    recall_compatible,
+    recall_within,
     recalled_best,
+    recalled_in_order,
     recalled_worst,
+    recalls_within,
     statements,
     taken_for,
 )
@@ -177,40 +187,82 @@ def test_assumptions_that_differ_say_where():
 # Statements in words
 # ---------------------------------------------------------------------------------------------------------
 
-NAMES = ("a", "b", "c", "d")
 TRUE = np.repeat([0, 1, 2, 3], [4, 4, 4, 2])
-#                      a           b           c           d
 GUESSED = np.array([0, 0, 0, 0, 1, 1, 0, 2, 0, 0, 2, 1, 3, 3])
-RESULT = metrics(GUESSED, TRUE, NAMES)
+RESULT = metrics(GUESSED, TRUE, ("d", "c", "b", "a"))  # not in the order of the alphabet
+MATRIX = Matrix(("d", "c", "b", "a"), np.array(RESULT["confusion"]))
+PERFECT = Matrix(("d", "c"), np.diag([3, 3]))
 
 
 @pytest.mark.parametrize(
     ("test", "holds", "ours"),
     [
-        (recall_at_least("b", 50), True, "50.0 %"),
-        (recall_at_least("b", 50.1), False, "50.0 %"),
-        (recall_below("c", 30), True, "25.0 %"),
-        (recalled_best("a"), True, "highest: a, d (100.0 %)"),
-        (recalled_best("b"), False, "highest: a, d (100.0 %)"),
-        (recalled_worst("c"), True, "lowest: c (25.0 %)"),
-        (recalled_worst("d"), False, "lowest: c (25.0 %)"),
-        (more_correct_than("a", 3), True, "4 of 4"),
-        (more_correct_than("b", 2), False, "2 of 4"),
-        (taken_for("c", "a"), True, "taken for a (2), b (1)"),
-        (taken_for("c", "b"), False, "taken for a (2), b (1)"),
-        (taken_for("b", "a"), True, "taken for c (1), a (1)"),  # a tie: either is the most frequent
-        (taken_for("c", "a", "b", both=True), True, "taken for a (2), b (1)"),
-        (taken_for("c", "a", "d", both=True), False, "taken for a (2), b (1)"),
-        (taken_for("a", "b"), False, "never mistaken"),
+        (recall_at_least("c", 50), True, "50.0 %"),
+        (recall_at_least("c", 50.1), False, "50.0 %"),
+        (recall_below("b", 30), True, "25.0 %"),
+        (recall_below("b", 25), False, "25.0 %"),
+        (recall_within("b", 30, 5), True, "25.0 %"),
+        (recall_within("b", 30.1, 5), False, "25.0 %"),
+        (recall_between("c", 40, 60), True, "2 of 4"),
+        (recall_between("d", 90, 100), False, "4 of 4"),
+        (recall_compatible("c", 80), True, "50.0 % [15, 85]"),
+        (recall_compatible("c", 90), False, "50.0 % [15, 85]"),
+        (every_recall_at_least(25), True, "lowest: b (25.0 %)"),
+        (every_recall_at_least(26), False, "lowest: b (25.0 %)"),
+        (every_recall_at_least(50, "b"), True, "lowest: c (50.0 %)"),
+        (mistaken_only("b", "c"), True, "not all right: c, b"),
+        (mistaken_only("b"), False, "not all right: c, b"),
+        (recalls_within(75), True, "recalls from 25.0 to 100.0 %"),
+        (recalls_within(74), False, "recalls from 25.0 to 100.0 %"),
+        (recalled_best("d"), True, "highest: d (100.0 %), a (100.0 %)"),
+        (recalled_best("d", "a"), True, "highest: d (100.0 %), a (100.0 %)"),
+        (recalled_best("c"), False, "highest: d (100.0 %), a (100.0 %)"),
+        (recalled_worst("b"), True, "lowest: b (25.0 %)"),
+        (recalled_worst("b", "c"), True, "lowest: b (25.0 %), c (50.0 %)"),
+        (recalled_worst("a"), False, "lowest: b (25.0 %)"),
+        (recalled_in_order("a", "c", "b"), True, "a 100.0 %, c 50.0 %, b 25.0 %"),
+        (recalled_in_order("b", "c"), False, "b 25.0 %, c 50.0 %"),
+        (more_correct_than("d", 3), True, "4 of 4"),
+        (more_correct_than("c", 2), False, "2 of 4"),
+        (taken_for("b", "d"), True, "taken for d (2), c (1)"),
+        (taken_for("b", "c"), False, "taken for d (2), c (1)"),
+        (taken_for("c", "b"), True, "taken for d (1), b (1)"),  # a tie: either is the most frequent
+        (taken_for("b", "d", "c", both=True), True, "taken for d (2), c (1)"),
+        (taken_for("b", "d", "a", both=True), False, "taken for d (2), c (1)"),
+        (taken_for("d", "c"), False, "never mistaken"),
+        (rarest("a"), True, "a (2)"),
+        (rarest("b"), False, "a (2)"),
     ],
 )
 def test_predicates(test, holds, ours):
-    assert test(RESULT) == (holds, ours)
+    assert test(MATRIX) == (holds, ours)
+
+
+def test_nothing_is_best_or_worst_where_all_are_alike():
+    assert recalled_best("d")(PERFECT) == recalled_worst("d")(PERFECT) == (False, "all alike (100.0 %)")
+
+
+def test_classes_without_images_have_no_recall():
+    assert Matrix(("a", "b"), np.array([[1, 1], [0, 0]])).recall() == {"a": 50.0}
+
+
+def test_the_matrix_of_a_record_has_the_classes_of_the_data(tmp_path):
+    """JSON sorts the names of ``per_class_recall``: its order is not that of the matrix."""
+    path = record(tmp_path, "se_cnn-se", accuracy=0.7, n=100)
+    part = records.read(path)["reproducible"]
+    assert list(part["result"]["val_selected"]["per_class_recall"]) == sorted(CLASSES) != list(CLASSES)
+    matrix = matrix_of([part])
+    for name, recall in matrix.recall().items():
+        assert recall == pytest.approx(100 * part["result"]["val_selected"]["per_class_recall"][name])
+    assert matrix_of([part, part]).counts.sum() == 200
+    # each image that is not recognised was predicted as the next class
+    assert matrix.mistaken("sad")[0][1] == "surprise"
+    assert matrix.mistaken("surprise")[0][1] == "neutral"
 
 
 def test_statements_are_listed_for_every_run():
-    said = [Statement("section 1", "a is best", recalled_best("a"))]
-    frame = statements({"one": RESULT, "two": RESULT}, said)
+    said = [Statement("section 1", "d is best", recalled_best("d"))]
+    frame = statements({"one": MATRIX, "two": MATRIX}, said)
     assert list(frame["in our run of"]) == ["one", "two"]
     assert set(frame["holds"]) == {"yes"}
     assert statements({}, said).empty

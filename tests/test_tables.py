@@ -10,6 +10,7 @@ from recorded import CLASSES, record
 from ferlib import plots, records, tables
 from ferlib.experiments import get
 from ferlib.models import build, count_parameters
+from ferlib.statements import matrix_of
 
 matplotlib.use("Agg")
 CHOSEN = tables.READINGS["val_selected"]
@@ -106,7 +107,7 @@ def test_figures_are_drawn(tmp_path):
     part = records.read(record(tmp_path, "se_cnn-se"))["reproducible"]
     plots.use_style()
     figures = [
-        plots.confusion({"one": part["result"]["val_selected"], "two": part["result"]["merged"]}, CLASSES),
+        plots.confusion({"one": matrix_of([part]), "two": matrix_of([part], "merged")}),
         plots.curves({"one": part}, {"one": 69.04}),
         plots.intervals([("one", 60.0, 58.0, 62.0, 69.04), ("two", 61.0, 59.0, 63.0, None)]),
         plots.faces(np.zeros((3, 8, 8), np.uint8), ["a", "b", "c"]),
