@@ -116,12 +116,14 @@ def run(
     seed: int,
     retrain: bool,
     results_dir: str,
+    changes: Mapping[str, Any] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """The chapter's own run of ``rows``.
 
     ``profile='full'`` trains each row that has no full record of ``seed`` (all of them with ``retrain``) into
     ``results_dir``, and returns nothing to show. ``'quick'`` trains a demonstration of each, on synthetic faces
-    or on a part of the reader's own, apart from the results; returns its records by name.
+    or on a part of the reader's own, apart from the results; returns its records by name. ``changes`` are entries
+    of the rows that the demonstration has otherwise than `quick`.
     Raises FerlibError for another profile.
     """
     from ferlib import train
@@ -138,7 +140,7 @@ def run(
     settings = replace(settings, results=folder / "records", runs=folder, restart=True)
     shown = {}
     for original in rows:
-        small = quick(original, real=data_root is not None)
+        small = replace(quick(original, real=data_root is not None), **(changes or {}))
         part = records.read(train.run(small, seed, settings, original=original))["reproducible"]
         shown[f"{original.row} ({part['data']['name']}, {part['profile']})"] = part
     return shown
