@@ -187,6 +187,7 @@ def compared(
             chosen = [measure(quantity, p["result"]["val_selected"]) for p in parts]
             for reading in ("val_selected", "paper_style"):
                 line[tables.READINGS[reading]] = _cell(parts, quantity, reading)
+            line["images"] = f"{parts[0]['result']['val_selected']['n']:,}" if parts else "–"
             known = [value for value in chosen if value is not None]
             line["difference"] = signed(np.mean(known) - values[0]) if known and values else "–"
             line["runs"] = tables.evidence_label(parts)
@@ -200,7 +201,7 @@ def compared(
 
 def _cell(parts: list[dict[str, Any]], quantity: str, reading: str) -> str:
     if quantity == "test accuracy":
-        return tables.accuracy_cell(parts, reading)
+        return tables.accuracy_cell(parts, reading).partition(", n = ")[0]  # n has a column of its own
     found = [measure(quantity, p["result"][reading]) for p in parts]
     values = np.array([v for v in found if v is not None])
     if len(values) == 0:

@@ -139,6 +139,14 @@ def explain(context: typer.Context) -> None:
 
 
 @app.command(context_settings=PASS_ON)
+def detect(context: typer.Context) -> None:
+    """How many faces of a dataset a detector (MTCNN) finds: `ferlib detect measure --help`."""
+    from ferlib.detect import main as detect_main
+
+    raise typer.Exit(detect_main(context.args, prog="ferlib detect"))
+
+
+@app.command(context_settings=PASS_ON)
 def bench(context: typer.Context) -> None:
     """Speed of every model here, beside plain PyTorch and Keras loops: `ferlib bench --help`."""
     from ferlib.bench import main as bench_main

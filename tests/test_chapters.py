@@ -69,6 +69,7 @@ def test_published_and_ours(tmp_path):
     assert line["published"] == "99.49 / 99.54"
     assert line["test, epoch chosen on validation"] == "85.00 ± 7.07 (80.00–90.00)"
     assert line["difference"] == "-14.49"
+    assert line["images"] == "100"
     assert line["runs"] == "full, 2 seeds, 34 epochs"
 
 
