@@ -110,10 +110,10 @@ def test_our_own_rows():
             assert f"ferplus-{change}{suffix}" in ROW
     for fold in range(5):
         for size in (48, 96):
-            for net in NETS:
+            for net in (*NETS, "no_center", "no_attention", "no_linear"):
                 options = ROW[f"ckplus-{net}-scratch{size}-grouped{fold}"].dataset_options
                 assert options == {"protocol": "subjects", "folds": 5, "fold": fold}
-    assert len(PAPERS) == 8 and len(ROWS) == 28 + 16 + (8 + 3) * (1 + 5)
+    assert len(PAPERS) == 8 and len(ROWS) == 28 + 16 + 2 * (4 + 3) * (1 + 5)
 
 
 @pytest.mark.parametrize("row", OURS, ids=lambda row: row.id)
