@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest, ttest_ind
+from scipy.optimize import brentq
+from scipy.stats import binomtest, norm, ttest_ind
 from sklearn.metrics import (
     accuracy_score,
     confusion_matrix,
@@ -111,3 +112,38 @@ def welch(first: Sequence[float], second: Sequence[float], confidence: float = 0
     interval = test.confidence_interval(confidence)
     bounds = {"low": float(interval.low), "high": float(interval.high)}
     return {"difference": difference, **bounds, "t": float(test.statistic), "p": float(test.pvalue)}
+
+
+def resolvable(
+    n: int,
+    accuracy: float,
+    power: float = 0.8,
+    *,
+    confidence: float = 0.95,
+    disagree: float | None = None,
+) -> float:
+    """Smallest gain over ``accuracy`` that ``n`` test images show with this power (fractions).
+
+    Two-sided test at 1 - ``confidence``, normal approximation. By default of two proportions, as if the two models
+    erred independently of each other; models on the same images mostly err on the same ones, which makes smaller
+    gains visible. ``disagree`` says on what fraction of the images exactly one of them is right: McNemar's test,
+    after Connor, "Sample size for testing differences in proportions for the paired-sample design", Biometrics
+    43:207, 1987. It cannot be less than the gain itself, so 0 is the most favourable case. inf where not even a
+    faultless model could be told from one of this accuracy. Raises ValueError for an accuracy outside (0, 1).
+    """
+    if not 0 < accuracy < 1:
+        raise ValueError(f"accuracy must lie between 0 and 1, not {accuracy}")
+    z_size, z_power = norm.ppf((1 + confidence) / 2), norm.ppf(power)
+
+    def excess(gain: float) -> float:
+        if disagree is None:
+            middle, better = accuracy + gain / 2, accuracy + gain
+            null = 2 * middle * (1 - middle)
+            own = accuracy * (1 - accuracy) + better * (1 - better)
+        else:
+            null = max(disagree, gain)
+            own = null - gain**2
+        return float(gain * np.sqrt(n) - z_size * np.sqrt(null) - z_power * np.sqrt(max(own, 0.0)))
+
+    most = 1 - accuracy
+    return float(brentq(excess, most * 1e-9, most)) if excess(most) > 0 else float("inf")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
-from ferlib.evaluate import mcnemar_exact, metrics, paired_bootstrap, wilson
+from ferlib.evaluate import mcnemar_exact, metrics, paired_bootstrap, resolvable, wilson
 
 
 def test_metrics_by_hand():
@@ -52,3 +53,37 @@ def test_paired_bootstrap_against_theory():
     assert estimate == pytest.approx(difference.mean())
     assert (low, high) == pytest.approx((estimate - half, estimate + half), abs=0.002)
     assert paired_bootstrap(a, b) == (estimate, low, high)  # seeded
+
+
+@pytest.mark.parametrize(
+    ("n", "accuracy", "power"), [(3589, 0.7385, 0.8), (251, 0.9214, 0.8), (400, 0.5, 0.9)]
+)
+def test_resolvable_gain_has_the_power_that_statsmodels_computes(n, accuracy, power):
+    proportion = pytest.importorskip("statsmodels.stats.proportion")
+    gain = resolvable(n, accuracy, power)
+    found = proportion.power_proportions_2indep(gain, accuracy, n, alternative="two-sided")
+    assert found.power == pytest.approx(power, abs=1e-4)
+
+
+def test_resolvable_gain_of_paired_models_against_exact_power():
+    """Every outcome of the z form of McNemar's test, by its probability."""
+    n, disagree = 400, 0.1
+    gain = resolvable(n, 0.7, disagree=disagree)
+    power = 0.0
+    for k in range(1, n + 1):
+        better = np.arange(k + 1)
+        seen = np.abs(2 * better - k) / np.sqrt(k) > 1.959964
+        share = binom.pmf(better, k, (disagree + gain) / (2 * disagree))
+        power += binom.pmf(k, n, disagree) * share[seen].sum()
+    assert power == pytest.approx(0.8, abs=0.02)
+
+
+def test_resolvable_bounds():
+    # the more the models disagree the more it takes; at the least a gain must be worth about eight images
+    least, some = resolvable(1000, 0.7, disagree=0.0), resolvable(1000, 0.7, disagree=0.1)
+    independent = resolvable(1000, 0.7)
+    assert least < some < independent
+    assert 1000 * least == pytest.approx((1.96 + 0.84) ** 2, abs=0.1)
+    assert resolvable(200, 0.99) == np.inf
+    with pytest.raises(ValueError, match="accuracy must lie between 0 and 1"):
+        resolvable(100, 74.08)
