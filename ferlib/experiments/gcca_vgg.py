@@ -120,7 +120,7 @@ OPEN_DATA = {
     "ckplus": {
         "dataset_options.protocol": "Not printed. Frames at random: the last three of each sequence, which for "
         "neutral has its first.",
-        "dataset_options.test_fraction": "Not printed. A fifth, though under Eq. 8 and 9 no printed pair of Acc and Sta "
+        "dataset_options.test_fraction": "Not printed. A fifth, though by Eq. 8 and 9 no printed pair of Acc and Sta "
         "fits ten runs on a fifth of the frames: the chapter counts.",
     },
 }
