@@ -180,8 +180,8 @@ def _own_kernel() -> Iterator[None]:
             IPYTHONDIR=str(Path(folder, "ipython")),
             MPLBACKEND=None,  # figures must reach the notebook, not a window
             PYDEVD_DISABLE_FILE_VALIDATION="1",
-            # threads that wait for each other sleep: on a busy machine five times as fast as spinning
-            OMP_WAIT_POLICY=os.environ.get("OMP_WAIT_POLICY", "passive"),
+            # threads that wait for each other soon sleep: on a busy machine several times as fast as spinning
+            GOMP_SPINCOUNT=os.environ.get("GOMP_SPINCOUNT", "20000"),
         ):
             yield
 

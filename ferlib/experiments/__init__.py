@@ -31,7 +31,7 @@ def get(identifier: str) -> Experiment:
 
 
 # synthetic faces of a demonstration: as many as a slow laptop trains on in a minute or so
-QUICK_IMAGES = {"se_cnn": 2100, "msca_resnet": 2100, "gcca_vgg": 700}
+QUICK_IMAGES = {"se_cnn": 1400, "msca_resnet": 1400, "gcca_vgg": 350}
 
 QUICK_RATES = {"gcca_vgg": 1e-4}
 
@@ -43,7 +43,7 @@ def quick(row: Experiment, *, real: bool = False) -> Experiment:
     few steps. ``real=True`` takes a part of the row's own dataset instead. Either way the record can only be a
     ``smoke`` run, which never enters a results table, and it lists every change.
     """
-    images = QUICK_IMAGES.get(row.model, 1400)
+    images = QUICK_IMAGES.get(row.model, 700)
     variant = {**row.variant, "pretrained": False} if "pretrained" in row.variant else row.variant
     small = replace(
         row,
