@@ -31,7 +31,7 @@ def get(identifier: str) -> Experiment:
 
 
 # synthetic faces of a demonstration: as many as a slow laptop trains on in a minute or so
-QUICK_IMAGES = {"se_cnn": 1400, "msca_resnet": 1400, "gcca_vgg": 350}
+QUICK_IMAGES = {"gcca_vgg": 210}
 
 QUICK_RATES = {"gcca_vgg": 1e-4}
 
