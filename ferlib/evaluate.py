@@ -57,6 +57,13 @@ def mcnemar_exact(a_correct: np.ndarray, b_correct: np.ndarray) -> dict[str, flo
     return {"only_a": only_a, "only_b": only_b, "p": float(p)}
 
 
+def percentiles(draws: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Percentile interval of bootstrap draws."""
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return float(low), float(high)
+
+
 def paired_bootstrap(
     a_correct: np.ndarray,
     b_correct: np.ndarray,
@@ -76,9 +83,7 @@ def paired_bootstrap(
     rng = np.random.default_rng(seed)
     sample = rng.multinomial(n, [only_b, only_a, 1 - only_b - only_a], size=draws)
     difference = (sample[:, 0] - sample[:, 1]) / n
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(difference, [tail, 1 - tail])
-    return float(only_b - only_a), float(low), float(high)
+    return float(only_b - only_a), *percentiles(difference, confidence)
 
 
 def cluster_bootstrap(
@@ -95,9 +100,7 @@ def cluster_bootstrap(
     hits = np.bincount(index, weights=np.asarray(correct, dtype=float))
     rng = np.random.default_rng(seed)
     chosen = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), size=draws)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile((chosen @ hits) / (chosen @ size), [tail, 1 - tail])
-    return float(low), float(high)
+    return percentiles((chosen @ hits) / (chosen @ size), confidence)
 
 
 def welch(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> dict[str, float]:

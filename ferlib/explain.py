@@ -30,6 +30,7 @@ from ferlib.experiments import get
 from ferlib.maps import ClassMaps, ClassSums
 from ferlib.pixels import LUMA, Pixels
 from ferlib.stages import default_layer, evaluating, find_layer, layers_of
+from ferlib.train import add_run_options
 
 FINEST = 56  # cells a side of a layer whose class means are kept unless asked for
 PEOPLE = 10  # behind a mean face that is stored
@@ -247,26 +248,10 @@ def arguments(prog: str = "python -m ferlib.explain") -> argparse.ArgumentParser
         description="Class-mean Grad-CAM and attention maps of finished runs, written beside their records.",
         epilog="Exit status: 0 done, 1 failed, 2 bad usage.",
     )
+    add_run_options(parser, seeds="all with a record", runs="the weights")
     add = parser.add_argument
-    add("ids", nargs="+", metavar="ID", help="experiment ids, see `ferlib list`")
-    add(
-        "--seed",
-        type=int,
-        action="append",
-        metavar="K",
-        help="may be given several times; default: all with a record",
-    )
     add("--layer", action="append", metavar="NAME", help="may be given several times; default: every stage")
     add("--part", choices=SPLITS, default="test", help="which images (default: test)")
-    add(
-        "--data-root",
-        metavar="DIR",
-        help="folder with the datasets; default: environment variable FERLIB_DATA",
-    )
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
-    add("--threads", type=int, default=0, metavar="N", help="CPU threads; 0 leaves it to torch")
-    add("--results", type=Path, default=Path("results"), metavar="DIR", help="where records are and maps go")
-    add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where the weights are")
     add("--json", action="store_true", help="print one JSON object per file")
     return parser
 

@@ -164,6 +164,28 @@ def command(row: Experiment, seed: int, settings: Settings) -> str:
     return " ".join(words if row.dataset == "synthetic" else [*words, "--data-root", "DATA"])
 
 
+def add_run_options(parser: argparse.ArgumentParser, *, seeds: str, runs: str) -> None:
+    """Options of every command that works on runs; ``seeds`` says which by default, ``runs`` what lies there."""
+    add = parser.add_argument
+    add("ids", nargs="+", metavar="ID", help="experiment ids, see `ferlib list`")
+    add(
+        "--seed",
+        type=int,
+        action="append",
+        metavar="K",
+        help=f"may be given several times; default: {seeds}",
+    )
+    add(
+        "--data-root",
+        metavar="DIR",
+        help="folder with the datasets; default: environment variable FERLIB_DATA",
+    )
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    add("--threads", type=int, default=0, metavar="N", help="CPU threads; 0 leaves it to torch")
+    add("--results", type=Path, default=Path("results"), metavar="DIR", help="folder of the records")
+    add("--runs", type=Path, default=Path("runs"), metavar="DIR", help=f"folder of {runs}")
+
+
 def arguments(prog: str = "python -m ferlib.train") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
@@ -173,29 +195,15 @@ def arguments(prog: str = "python -m ferlib.train") -> argparse.ArgumentParser:
         "or another process is at it.",
     )
     add = parser.add_argument
-    add("ids", nargs="+", metavar="ID", help="experiment ids, see `ferlib list`")
-    add(
-        "--seed",
-        type=int,
-        action="append",
-        metavar="K",
-        help="may be given several times; default: the row's",
-    )
+    add_run_options(parser, seeds="the row's", runs="checkpoints and weights")
     add(
         "--profile",
         choices=("full", "quick"),
         default="full",
-        help="full: the row as it is. quick: 6 epochs on synthetic faces; with --data-root on 3,600 of its images",
+        help="full: the row as it is. quick: 6 epochs on synthetic faces; with --data-root on a part of its images",
     )
     add("--epochs", type=int, metavar="N", help="stop after N epochs (the record is then not 'full')")
-    add(
-        "--data-root",
-        metavar="DIR",
-        help="folder with the datasets; default: environment variable FERLIB_DATA",
-    )
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     add("--precision", default="auto", help="auto, float32 or bfloat16 (default: auto)")
-    add("--threads", type=int, default=0, metavar="N", help="CPU threads; 0 leaves it to torch")
     add(
         "--jobs",
         type=int,
@@ -209,8 +217,6 @@ def arguments(prog: str = "python -m ferlib.train") -> argparse.ArgumentParser:
         metavar="MIN",
         help="stop in time before MIN minutes are over, with the state saved",
     )
-    add("--results", type=Path, default=Path("results"), metavar="DIR", help="where records go")
-    add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where checkpoints and weights go")
     add("--save-seconds", type=float, default=120.0, metavar="S", help="longest time between two checkpoints")
     add("--graphs", action="store_true", help="replay training steps as CUDA graphs (CUDA only)")
     add("--restart", action="store_true", help="ignore and replace an earlier checkpoint")

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rows import changed
 
 from ferlib import engine, records, train
 from ferlib.augment import validate
 from ferlib.data import ckplus, ferplus, load, rafdb
-from ferlib.experiments import settings_of
 from ferlib.experiments.a_mobilenet import NETS, NOT_IN_THE_PAPER, ROWS
 from ferlib.forensics import compatible_counts
 from ferlib.interrupt import Interrupted, Stop
@@ -128,22 +128,6 @@ def test_our_own_rows_say_so(row):
 
 
 # ---- one factor ---------------------------------------------------------------------------------------------
-
-
-def factors(row):
-    """Settings by dotted name, without what only names the row."""
-    found = {}
-    for name, value in settings_of(row.to_dict()).items():
-        if name not in ("id", "paper", "table", "row", "column"):
-            entries = value.items() if isinstance(value, dict) else [("", value)]
-            found |= {f"{name}.{key}".rstrip("."): entry for key, entry in entries}
-    return found
-
-
-def changed(row, base):
-    """Names of the settings that differ."""
-    mine, theirs = factors(row), factors(base)
-    return {k for k in mine.keys() | theirs.keys() if mine.get(k, ...) != theirs.get(k, ...)}
 
 
 LOSS = {"loss", "loss_options.weight", "loss_options.step", "loss_options.reduction"}

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rows import changed, factors
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from toy import settings, toy
 
@@ -33,7 +34,6 @@ from ferlib.experiments.amdcnn import (
     TABLE_3,
     TABLE_8,
 )
-from ferlib.experiments.row import settings_of
 from ferlib.forensics import compatible_counts
 from ferlib.interrupt import Interrupted, Stop
 from ferlib.models.amdcnn import AMDCNN
@@ -51,20 +51,6 @@ def get(dataset, slug):
 
 def slug(row):
     return row.id.split("-", 2)[2]
-
-
-def factors(row):
-    """Settings as a flat mapping: ``optimiser.lr``, ``batch``, ..."""
-    flat = {}
-    for name, value in settings_of(row.to_dict()).items():
-        if name not in ("id", "table", "row", "column"):
-            flat |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
-
-
-def changed(row, base):
-    a, b = factors(row), factors(base)
-    return {name for name in a.keys() | b.keys() if a.get(name) != b.get(name)}
 
 
 def printed(row, where, quantity="test accuracy"):

@@ -14,11 +14,11 @@ import data_layouts as make
 import numpy as np
 import pytest
 import torch
+from rows import changed, factors
 from toy import settings, toy
 
 from ferlib import augment, engine, records, train
 from ferlib.data import DataError, ckplus, fer2013, load
-from ferlib.experiments import settings_of
 from ferlib.experiments.gcca_vgg import FOLDS, NOT_IN_THE_PAPER, ROWS, TABLE_1
 from ferlib.interrupt import Interrupted, Stop
 from ferlib.losses import CrossEntropy, IslandLoss, build_loss
@@ -141,22 +141,6 @@ def test_our_own_rows():
 
 
 # ---- one factor ---------------------------------------------------------------------------------------------
-
-
-def factors(row):
-    """Settings by dotted name, without what only names the row."""
-    found = {}
-    for name, value in settings_of(row.to_dict()).items():
-        if name not in ("id", "paper", "table", "row", "column"):
-            entries = value.items() if isinstance(value, dict) else [("", value)]
-            found |= {f"{name}.{key}".rstrip("."): entry for key, entry in entries}
-    return found
-
-
-def changed(row, base):
-    """Names of the settings that differ."""
-    mine, theirs = factors(row), factors(base)
-    return {k for k in mine.keys() | theirs.keys() if mine.get(k, ...) != theirs.get(k, ...)}
 
 
 LOSS = {"loss", *(f"loss_options.{key}" for key in ("weight", "pair_weight", "step", "reduction"))}

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from rows import changed, factors
 from toy import settings, toy
 
 from ferlib import augment, engine, records, train
 from ferlib.data import load
 from ferlib.data.synthetic import load as synthetic
 from ferlib.experiments.msca_resnet import FOLDS, NOT_IN_THE_PAPER, ROWS, TABLE_2, TABLE_3
-from ferlib.experiments.row import settings_of
 from ferlib.forensics import compatible_counts
 from ferlib.interrupt import Interrupted, Stop
 from ferlib.pixels import Pixels, class_weights
@@ -34,20 +34,6 @@ def get(dataset, slug):
 
 def slug(row):
     return row.id.split("-", 2)[2]
-
-
-def factors(row):
-    """Settings as a flat mapping: ``optimiser.lr``, ``batch``, ..."""
-    flat = {}
-    for name, value in settings_of(row.to_dict()).items():
-        if name not in ("id", "table", "row", "column"):
-            flat |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
-
-
-def changed(row, base):
-    a, b = factors(row), factors(base)
-    return {name for name in a.keys() | b.keys() if a.get(name) != b.get(name)}
 
 
 def cells():
