@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from ferlib import checkpoint, records
@@ -24,6 +25,8 @@ from ferlib.losses import Loss, build_loss
 from ferlib.models import build
 from ferlib.outcome import score
 from ferlib.pixels import Pixels, class_weights, epoch_order
+from ferlib.recipe import averaged, with_mirror
+from ferlib.recipe import validate as validate_recipe
 from ferlib.schedules import Schedule, build_optimiser, build_schedule
 
 EVAL_PIXELS = 512 * 48 * 48  # of one evaluation batch: bounds the memory that large images need
@@ -69,6 +72,10 @@ class Job:
     @property
     def name(self) -> str:
         return f"{self.row.id} seed {self.seed}"
+
+    @property
+    def mirror(self) -> bool:
+        return bool(self.row.recipe.get("mirror", False))
 
     @property
     def last(self) -> int:
@@ -129,13 +136,21 @@ class State:
     saved: float = field(default_factory=time.monotonic)  # when the newest checkpoint was written ...
     saved_weights: str | None = None  # ... and the best weights that it refers to
     graphed: GraphedStep | None = None
+    average: AveragedModel | None = None  # of the weights over the steps, where the row's recipe has one
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated and kept: the average where there is one."""
+        return self.model if self.average is None else self.average.module
 
 
 def prepare(row: Experiment, seed: int, data: FaceDataset, settings: Settings, stop: Stop) -> Job:
     """Data on the device, and every check that can be made before training."""
     device = resolve_device(settings.device)
     dtype = resolve_precision(settings.precision, device)
-    parts = {s: Pixels(data, s, device, row.size, row.preprocess) for s in ("train", "val", "test")}
+    validate_recipe(row.recipe)
+    splits = ("train", "val", "test")
+    parts = {s: Pixels(data, s, device, row.size, row.preprocess, row.recipe) for s in splits}
     empty = [split for split, part in parts.items() if not len(part)]
     if empty:
         raise FerlibError(f"{data.name}: no {' and no '.join(empty)} images; choose another protocol")
@@ -171,7 +186,9 @@ def start(row: Experiment, seed: int, classes: int, channels: int, device: torch
     parameters = [*model.parameters(), *loss.parameters()]
     optimiser = build_optimiser(row.optimiser, parameters, fused=True)
     schedule = build_schedule(row.schedule, optimiser)
-    return State(model, loss, optimiser, schedule, Progress(device), torch.Generator(device))
+    state = State(model, loss, optimiser, schedule, Progress(device), torch.Generator(device))
+    state.average = averaged(model, row.recipe)
+    return state
 
 
 def train_epoch(job: Job, state: State, epoch: int) -> tuple[float, float]:
@@ -219,11 +236,15 @@ def train_step(job: Job, state: State, index: Tensor, copies: Tensor) -> None:
         moved = torch.where(copies[:, None, None, None], moved, x)
     with torch.autocast(job.device.type, torch.bfloat16, enabled=job.dtype == torch.bfloat16):
         logits, out = state.model(data.finish(moved))
+    if data.targets is not None:
+        out = {**out, "targets": data.targets[index]}
     weights = None if job.class_weights is None else job.class_weights[y]
     loss = state.loss(logits, out, y, weights)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     state.optimiser.step()
+    if state.average is not None:
+        state.average.update_parameters(state.model)
     state.loss.after_step()
     state.progress.count(loss.detach(), logits.detach(), y)
     if job.device.type == "cpu":
@@ -307,9 +328,12 @@ def raise_if_stopped(job: Job, state: State) -> None:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, data: Pixels, dtype: torch.dtype, stop: Stop | None = None) -> np.ndarray:
+def predict(
+    model: nn.Module, data: Pixels, dtype: torch.dtype, stop: Stop | None = None, *, mirror: bool = False
+) -> np.ndarray:
     """Logits, float16 (N, classes): the precision that a record keeps, so that statistics agree with it.
 
+    With ``mirror`` they stand for the mean of the probabilities of each image and its mirror image.
     Raises Interrupted where ``stop`` says so between two batches.
     """
     model.eval()
@@ -320,7 +344,8 @@ def predict(model: nn.Module, data: Pixels, dtype: torch.dtype, stop: Stop | Non
     for begin in range(0, len(data), step):
         x, _ = data.batch(slice(begin, begin + step))
         with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-            logits, _ = model(data.finish(x))
+            x = data.finish(x)
+            logits = with_mirror(model, x) if mirror else model(x)[0]
         parts.append(logits.float().half())
         if stop is not None and stop.reason():
             raise Interrupted(stop.reason() or "")
@@ -354,7 +379,7 @@ def evaluate_epoch(job: Job, state: State, epoch: int, line: dict[str, float]) -
     logits = {}
     for split in ("val", "test"):
         try:
-            logits[split] = predict(state.model, job.parts[split], job.dtype, job.stop)
+            logits[split] = predict(state.judged, job.parts[split], job.dtype, job.stop, mirror=job.mirror)
         except Interrupted:
             save(job, state)
             raise_if_stopped(job, state)
@@ -366,7 +391,7 @@ def evaluate_epoch(job: Job, state: State, epoch: int, line: dict[str, float]) -
     state.history.append(line)
     if keep_best(state, epoch, logits, job.labels):
         name = f"best-{epoch}.safetensors"
-        checkpoint.save_weights(state.model, job.folder / name)
+        checkpoint.save_weights(state.judged, job.folder / name)
         state.kept["val_selected"]["weights"] = name
     state.schedule.epoch_end(line)
     state.seconds.append(state.progress.seconds + time.perf_counter() - began)
@@ -436,6 +461,8 @@ def save(job: Job, state: State) -> None:
         "interruptions": state.interruptions,
         "trained_by": state.trained_by,
     }
+    if state.average is not None:
+        content["average"] = state.average.state_dict()
     checkpoint.write(job.folder, content)
     now = state.kept["val_selected"]["weights"] if state.kept else None
     checkpoint.remove_weights_but(
@@ -452,6 +479,8 @@ def restore(job: Job, state: State) -> bool:
         return False
     for name in ("model", "loss", "optimiser", "schedule", "progress"):
         getattr(state, name).load_state_dict(content[name])
+    if state.average is not None:
+        state.average.load_state_dict(content["average"])
     for name in ("history", "seconds", "interruptions", "trained_by"):
         setattr(state, name, content[name])
     state.kept = checkpoint.plain(content["kept"], np.ndarray)

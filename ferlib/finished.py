@@ -70,7 +70,8 @@ def load(
     test = Pixels(data, "test", device, row.size, row.preprocess)
     model = load_model(row, len(data.classes), test.channels, weights).to(device)
     model = model.to(memory_format=torch.channels_last)
-    logits = predict(model, test, resolve_precision(part["environment"]["precision"], device))
+    precision = resolve_precision(part["environment"]["precision"], device)
+    logits = predict(model, test, precision, mirror=bool(row.recipe.get("mirror", False)))
     difference = compare(logits, records.read_predictions(path)["val_selected_test_logits"])
     if not difference <= TOLERANCE:
         raise FerlibError(

@@ -63,18 +63,46 @@ class Loss(nn.Module):
 
 
 class CrossEntropy(Loss):
-    """Softmax loss (Nan et al. Eq. 4-6), of ``logits`` and, times ``auxiliary``, of each in ``out["aux"]``."""
+    """Softmax loss (Nan et al. Eq. 4-6), of ``logits`` and, times ``auxiliary``, of each in ``out["aux"]``.
 
-    def __init__(self, *, classes: int, features: int, auxiliary: float = 0.0) -> None:
+    ``smoothing`` of the label's probability is spread evenly over the classes (Szegedy et al. 2016, section 7).
+    """
+
+    def __init__(
+        self, *, classes: int, features: int, auxiliary: float = 0.0, smoothing: float = 0.0
+    ) -> None:
         super().__init__(classes=classes, features=features)
-        self.auxiliary = auxiliary
+        self.auxiliary, self.smoothing = auxiliary, smoothing
 
     def value(self, logits: Tensor, out: Output, labels: Tensor, weights: Tensor | None) -> Tensor:
-        total = mean(F.cross_entropy(logits, labels, reduction="none"), weights)
+        values = F.cross_entropy(logits, labels, reduction="none", label_smoothing=self.smoothing)
+        total = mean(values, weights)
         for aux in out["aux"] if self.auxiliary else []:
             values = F.cross_entropy(full(aux), labels, reduction="none")
             total = total + self.auxiliary * mean(values, weights)
         return total
+
+
+class LabelDistribution(Loss):
+    """Cross-entropy against the annotators' votes, ``out["targets"]`` (N, classes), smoothed by ``smoothing``.
+
+    Barsoum et al., "Training deep networks for facial expression recognition with crowd-sourced label
+    distribution", ICMI 2016, section 4.4. Raises FerlibError where the run brings no such targets.
+    """
+
+    def __init__(self, *, classes: int, features: int, smoothing: float = 0.0) -> None:
+        super().__init__(classes=classes, features=features)
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"smoothing must be at least 0 and below 1, not {smoothing}")
+        self.smoothing = smoothing
+
+    def value(self, logits: Tensor, out: Output, labels: Tensor, weights: Tensor | None) -> Tensor:
+        if "targets" not in out:
+            raise FerlibError(
+                "label_distribution needs votes; take ferplus with recipe targets, or another loss"
+            )
+        targets = (1 - self.smoothing) * full(out["targets"]) + self.smoothing / self.classes
+        return mean(F.cross_entropy(logits, targets, reduction="none"), weights)
 
 
 class AMSoftmax(Loss):
@@ -261,6 +289,7 @@ class CosineLoss(Loss):
 
 LOSSES: dict[str, type[Loss]] = {
     "cross_entropy": CrossEntropy,
+    "label_distribution": LabelDistribution,
     "am_softmax": AMSoftmax,
     "center": CenterLoss,
     "island": IslandLoss,

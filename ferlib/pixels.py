@@ -17,6 +17,7 @@ from ferlib.device import generator
 from ferlib.errors import FerlibError
 from ferlib.experiments.row import Experiment
 from ferlib.losses import balanced_class_weights
+from ferlib.recipe import distributions
 
 # mean and standard deviation of ImageNet's training images, per channel (torchvision's constants)
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -50,6 +51,7 @@ class Pixels:
     ``preprocess`` is the row's: ``channels`` 3 repeats a grey channel, 1 makes grey of colour; ``standardise`` is
     ``'image'`` (each image to mean 0 and standard deviation 1, as Keras' ``samplewise_*`` options), ``'imagenet'``
     (its mean and deviation per channel) or ``'symmetric'`` (pixels in [-1, 1], as MobileNetV1's authors trained).
+    ``targets`` are the votes as distributions (N, classes) where ``recipe`` asks for them, else None.
     Raises FerlibError for another key or value.
     """
 
@@ -60,6 +62,7 @@ class Pixels:
         device: torch.device,
         size: int | None = None,
         preprocess: Mapping[str, Any] | None = None,
+        recipe: Mapping[str, Any] | None = None,
     ) -> None:
         index = data.where(split)
         images = torch.from_numpy(data.images[index])
@@ -67,6 +70,9 @@ class Pixels:
         self.images = images.to(device).contiguous(memory_format=torch.channels_last)
         self.labels = torch.from_numpy(data.labels[index]).to(device)
         self.ids = data.ids[index]
+        votes = None if data.votes is None else data.votes[index]
+        targets = distributions(votes, recipe or {}, data.name)
+        self.targets = None if targets is None else targets.to(device)
         self.size = None if size == images.shape[-1] else size
         options = dict(preprocess or {})
         self.channels = int(options.pop("channels", images.shape[1]))

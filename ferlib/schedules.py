@@ -5,6 +5,7 @@ The papers trained in Keras; where torch differs in a way that matters, the sche
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -207,6 +208,23 @@ def step_decay(optimiser: torch.optim.Optimizer, *, every: int, factor: float) -
     return ByEpoch(optimiser, lambda first, epoch: first * factor ** (epoch // every))
 
 
+def cosine(optimiser: torch.optim.Optimizer, *, epochs: int, warmup: int = 0) -> Schedule:
+    """Half a cosine from the first rate down over ``epochs``, after ``warmup`` of them that rise to it linearly.
+
+    Loshchilov & Hutter, "SGDR", ICLR 2017, Eq. 5 without restarts, once an epoch.
+    """
+    require(isinstance(epochs, int) and epochs >= 1, "cosine", "epochs must be an integer from 1 on")
+    require(isinstance(warmup, int) and 0 <= warmup < epochs, "cosine", "warmup must be below epochs")
+
+    def rate(first: float, epoch: int) -> float:
+        if epoch < warmup:
+            return first * (epoch + 1) / (warmup + 1)
+        done = min(1.0, (epoch - warmup) / (epochs - warmup))
+        return first * (1 + math.cos(math.pi * done)) / 2
+
+    return ByEpoch(optimiser, rate)
+
+
 # name -> (what builds it, keys that must be there, keys that may be)
 SCHEDULES: dict[str, tuple[Callable[..., Schedule], set[str], set[str]]] = {
     "constant": (Schedule, set(), set()),
@@ -214,6 +232,7 @@ SCHEDULES: dict[str, tuple[Callable[..., Schedule], set[str], set[str]]] = {
     "table": (from_table, {"until", "rates"}, set()),
     "time": (TimeDecay, {"decay"}, set()),
     "step": (step_decay, {"every", "factor"}, set()),
+    "cosine": (cosine, {"epochs"}, {"warmup"}),
 }
 
 
@@ -222,7 +241,7 @@ def build_schedule(spec: Mapping[str, Any], optimiser: torch.optim.Optimizer) ->
 
     ``constant``; ``plateau`` with factor, patience (epochs), min_delta and, where given, monitor
     (``val_accuracy`` or ``val_loss``) and min_lr; ``table`` with until (epochs) and rates; ``time`` with
-    decay (per step); ``step`` with every (epochs) and factor.
+    decay (per step); ``step`` with every (epochs) and factor; ``cosine`` with epochs and, where given, warmup.
     Raises FerlibError for an unknown name, a missing or unknown key, or a value that makes no sense.
     """
     name, options = options_of(spec, "schedule", {k: v[1:] for k, v in SCHEDULES.items()})

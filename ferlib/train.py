@@ -106,7 +106,7 @@ def write_record(job: Job, state: State, stopped: str, data: FaceDataset, origin
     load_weights(state.model, tidy(job, state))
     result = outcome.results_of(state.kept, job.labels, seen, data.classes)
     try:
-        logits = predict(state.model, job.parts["train"], job.dtype, job.stop)
+        logits = predict(state.model, job.parts["train"], job.dtype, job.stop, mirror=job.mirror)
     except Interrupted:
         raise_if_stopped(job, state)
     loss, accuracy = outcome.score(logits, job.labels["train"])

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ferlib.errors import FerlibError
-from ferlib.experiments import a_mobilenet, amdcnn, gcca_vgg, msca_resnet, se_cnn
+from ferlib.experiments import a_mobilenet, amdcnn, gcca_vgg, house, msca_resnet, se_cnn
 from ferlib.experiments.row import Experiment, Published, settings_of
 
 __all__ = ["EXPERIMENTS", "Experiment", "Published", "get", "quick", "settings_of"]
 
 PAPERS = (se_cnn, amdcnn, a_mobilenet, gcca_vgg, msca_resnet)
-EXPERIMENTS: dict[str, Experiment] = {row.id: row for paper in PAPERS for row in paper.ROWS}
+EXPERIMENTS: dict[str, Experiment] = {row.id: row for source in (*PAPERS, house) for row in source.ROWS}
 
 
 def get(identifier: str) -> Experiment:
@@ -52,7 +52,13 @@ def quick(row: Experiment, *, real: bool = False) -> Experiment:
         size=min(row.size, 48),
         variant=variant,
         balance={},
+        recipe={
+            name: value for name, value in row.recipe.items() if name != "average"
+        },  # too few steps for one
     )
     if real:
         return replace(small, dataset_options={**row.dataset_options, "subset": 3 * images})
+    if "targets" in row.recipe:  # nobody voted on synthetic faces
+        recipe = {name: value for name, value in row.recipe.items() if name != "targets"}
+        small = replace(small, recipe=recipe, loss="cross_entropy")
     return replace(small, dataset="synthetic", dataset_options={"n": images, "difficulty": 0.3})

@@ -47,6 +47,7 @@ class Experiment:
     loss_options: Mapping[str, Any] = field(default_factory=dict)
     preprocess: Mapping[str, Any] = field(default_factory=dict)  # beyond pixels in [0, 1]
     balance: Mapping[str, Any] = field(default_factory=dict)  # against unequal numbers of images per class
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # what no paper has, see `ferlib.recipe`
     assumed: Mapping[str, str] = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
 
@@ -59,7 +60,7 @@ class Experiment:
         return row
 
 
-ADDED = ("loss_options", "preprocess", "balance")  # entries that the first records lack
+ADDED = ("loss_options", "preprocess", "balance", "recipe")  # entries that the first records lack
 
 
 def settings_of(row: Mapping[str, Any]) -> dict[str, Any]:

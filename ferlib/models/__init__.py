@@ -18,6 +18,7 @@ MODELS: dict[str, tuple[str, str]] = {
     "gcca_vgg": ("gcca_vgg", "GCCAVGG"),
     "a_mobilenet": ("a_mobilenet", "AMobileNet"),
     "se_cnn": ("se_cnn", "SECNN"),
+    "small_resnet": ("small_resnet", "SmallResNet"),
     "msca_resnet": ("msca_resnet", "MSCAResNet"),
     "mobilenet_v1": ("mobilenet", "MobileNetV1"),
     "mobilenet_v2": ("mobilenet", "MobileNetV2"),
