@@ -4,7 +4,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 BOOK_ARGS ?=
-PYTEST_ARGS ?=
+# two processes: the tests are written for machines with two cores
+PYTEST_ARGS ?= -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help env book test test-slurm lint lab clean distclean FORCE

@@ -147,6 +147,14 @@ def detect(context: typer.Context) -> None:
 
 
 @app.command(context_settings=PASS_ON)
+def claims(context: typer.Context) -> None:
+    """The ledger: every number that the papers report, with a verdict computed from the records."""
+    from ferlib.claims.command import main as claims_main
+
+    raise typer.Exit(claims_main(context.args, prog="ferlib claims"))
+
+
+@app.command(context_settings=PASS_ON)
 def bench(context: typer.Context) -> None:
     """Speed of every model here, beside plain PyTorch and Keras loops: `ferlib bench --help`."""
     from ferlib.bench import main as bench_main

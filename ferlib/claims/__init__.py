@@ -1,0 +1,128 @@
+"""The ledger: every number and statement that the five papers report as their own, one row for each place.
+
+``<paper>.csv`` holds the rows, ``<paper>_others.csv`` what the paper prints for others' methods (cited, not run here),
+``words_<paper>.py`` the statements in words as predicates over a confusion matrix. `ferlib.claims.judge` computes the
+verdicts from the records; nothing in this folder says what we measured.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+from ferlib.errors import FerlibError
+from ferlib.statements import Test
+
+PAPERS = ("amdcnn", "gcca_vgg", "a_mobilenet", "se_cnn", "msca_resnet")
+KINDS = ("accuracy", "metric", "gain", "count", "size", "test", "words")
+CHECKS = ("record", "gain", "order", "words", "parameters", "multiply_adds", "audit", "arithmetic", "none")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row. ``line`` counts in the stored text of the paper, ``printed`` is a part of that line.
+
+    ``check`` says how a verdict can be had: ``record`` (``quantity`` in the records of ``experiment``), ``gain`` and
+    ``order`` (accuracy of ``experiment`` against ``against``), ``words`` (a predicate), ``parameters`` and
+    ``multiply_adds`` (of the network of ``experiment``), ``audit`` (a measured count, ``experiment`` is its path),
+    ``arithmetic`` (``against`` is an expression over other rows), ``none`` (``note`` says why not).
+    Rows with the same ``same`` print one quantity at several places.
+    """
+
+    id: str
+    paper: str
+    place: str
+    line: int
+    kind: str
+    quantity: str
+    dataset: str
+    model: str
+    printed: str
+    unit: str
+    check: str
+    experiment: str
+    against: str
+    same: str
+    note: str
+
+    @property
+    def value(self) -> float | None:
+        """The printed number, None for words."""
+        found = re.fullmatch(r"[<≤≥~+±\s-]*?(-?[\d,]*\.?\d+(?:e-?\d+)?)\s*%?", self.printed)
+        return float(found.group(1).replace(",", "")) if found else None
+
+    @property
+    def half_unit(self) -> float:
+        """Half a unit of the last printed digit: what rounding may hide."""
+        digits = self.printed.replace(",", "").rstrip("% ").partition(".")[2]
+        return 0.5 * 10.0 ** -len(digits)
+
+
+@dataclass(frozen=True)
+class Other:
+    """A number that a paper prints for somebody else's method: cited, not run here."""
+
+    paper: str
+    place: str
+    line: int
+    method: str
+    dataset: str
+    quantity: str
+    printed: str
+    unit: str
+    note: str
+
+
+def _rows(name: str, columns: Iterable[str]) -> list[dict[str, str]]:
+    path = Path(__file__).with_name(f"{name}.csv")
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        expected = [c for c in columns if c != "paper"]
+        if reader.fieldnames != expected:
+            raise FerlibError(f"{name}.csv: the columns must be {','.join(expected)}")
+        return list(reader)
+
+
+@cache
+def load(paper: str | None = None) -> tuple[Claim, ...]:
+    """The rows of one paper, or of all five. FerlibError for an unknown paper or a row that cannot be."""
+    if paper is None:
+        return tuple(claim for name in PAPERS for claim in load(name))
+    if paper not in PAPERS:
+        raise FerlibError(f"no paper {paper!r} in the ledger; known are {', '.join(PAPERS)}")
+    columns = [f.name for f in fields(Claim)]
+    found = []
+    for row in _rows(paper, columns):
+        claim = Claim(**{**row, "paper": paper, "line": int(row["line"])})  # type: ignore[arg-type]
+        if claim.kind not in KINDS or claim.check not in CHECKS:
+            raise FerlibError(
+                f"{paper}.csv, {claim.id}: unknown kind {claim.kind!r} or check {claim.check!r}"
+            )
+        found.append(claim)
+    return tuple(found)
+
+
+@cache
+def others(paper: str | None = None) -> tuple[Other, ...]:
+    """What a paper, or all five, print for others' methods."""
+    if paper is None:
+        return tuple(row for name in PAPERS for row in others(name))
+    columns = [f.name for f in fields(Other)]
+    rows = _rows(f"{paper}_others", columns)
+    return tuple(Other(**{**row, "paper": paper, "line": int(row["line"])}) for row in rows)  # type: ignore[arg-type]
+
+
+@cache
+def words(paper: str) -> Mapping[str, Test]:
+    """The predicates of a paper's statements, by the id of their row."""
+    try:
+        return dict(importlib.import_module(f"ferlib.claims.words_{paper}").STATEMENTS)
+    except ModuleNotFoundError:
+        return {}
