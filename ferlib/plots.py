@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 
 from ferlib.data.dataset import FaceDataset
@@ -262,3 +263,44 @@ def _class_map(ax: Axes, found: ClassMaps, layer: str, name: str, scale: Normali
     )
     zero = found.zero.get(layer, {}).get(name, 0)
     ax.set_title(f"n = {found.counts[name]}" + (f", {zero} zero" if zero else ""), fontsize="small")
+
+
+SHADES = {  # verdict -> colour, hatch: told apart in grey by the hatches
+    "reproduced": ("#029e73", ""),
+    "direction holds": ("#029e73", "//"),
+    "higher": ("#0173b2", ""),
+    "lower": ("#de8f05", ""),
+    "direction fails": ("#de8f05", "//"),
+    "contradicts itself": ("#cc78bc", ""),
+    "too few images": ("#949494", ""),
+    "not testable": ("#d9d9d9", ""),
+    "not run: compute": ("white", ""),
+    "not run: licensed data": ("white", "..."),
+}
+
+
+def verdicts(counts: pd.DataFrame) -> Figure:
+    """Claims by verdict as one bar for each paper; paler where provisional. ``counts`` is `judge.counts`'."""
+    papers = [name for name in counts.columns if name != "all"]
+    figure, ax = plt.subplots(figsize=(9, 0.55 * len(papers) + 2.2))
+    left = np.zeros(len(papers))
+    order = [f"{prefix}{name}" for name in SHADES for prefix in ("", "provisional: ")]
+    for title in (t for t in order if t in counts.index):
+        colour, hatch = SHADES[title.removeprefix("provisional: ")]
+        n = counts.loc[title, papers].to_numpy(dtype=float)
+        pale = 0.45 if title.startswith("provisional") else 1.0
+        face = (*to_rgb(colour), pale)
+        ax.barh(
+            papers, n, left=left, color=face, hatch=hatch, edgecolor="#333333", linewidth=0.6, label=title
+        )
+        left += n
+    ax.invert_yaxis()
+    ax.set(xlabel="claims", ylabel="")
+    ax.grid(False, axis="y")
+    figure.legend(loc="outside lower center", ncols=3, fontsize="small")
+    return figure
+
+
+def close(figure: Figure) -> None:
+    """Forget a figure that was displayed already, so that the kernel does not show it twice."""
+    plt.close(figure)

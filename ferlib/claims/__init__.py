@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import importlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -18,9 +18,24 @@ from pathlib import Path
 from ferlib.errors import FerlibError
 from ferlib.statements import Test
 
+# reproducible parts of one record, or of two of the same seed -> (holds, what is so in ours)
+History = Callable[..., tuple[bool, str]]
+
 PAPERS = ("amdcnn", "gcca_vgg", "a_mobilenet", "se_cnn", "msca_resnet")
 KINDS = ("accuracy", "metric", "gain", "count", "size", "test", "words")
-CHECKS = ("record", "gain", "order", "words", "parameters", "multiply_adds", "audit", "arithmetic", "none")
+CHECKS = (
+    "record",
+    "gain",
+    "order",
+    "words",
+    "history",
+    "parameters",
+    "multiply_adds",
+    "audit",
+    "arithmetic",
+    "none",
+)
+NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 @dataclass(frozen=True)
@@ -28,7 +43,8 @@ class Claim:
     """One row. ``line`` counts in the stored text of the paper, ``printed`` is a part of that line.
 
     ``check`` says how a verdict can be had: ``record`` (``quantity`` in the records of ``experiment``), ``gain`` and
-    ``order`` (accuracy of ``experiment`` against ``against``), ``words`` (a predicate), ``parameters`` and
+    ``order`` (accuracy of ``experiment`` against ``against``), ``words`` (a predicate over confusion matrices),
+    ``history`` (one over records, of ``experiment`` and where it is given ``against``), ``parameters`` and
     ``multiply_adds`` (of the network of ``experiment``), ``audit`` (a measured count, ``experiment`` is its path),
     ``arithmetic`` (``against`` is an expression over other rows), ``none`` (``note`` says why not).
     Rows with the same ``same`` print one quantity at several places.
@@ -51,16 +67,24 @@ class Claim:
     note: str
 
     @property
+    def scale(self) -> float:
+        """100 for an accuracy or another rate that is printed as a fraction: all rates are compared in percent."""
+        return 100.0 if self.kind in ("accuracy", "metric") and self.unit == "fraction" else 1.0
+
+    @property
     def value(self) -> float | None:
-        """The printed number, None for words."""
-        found = re.fullmatch(r"[<≤≥~+±\s-]*?(-?[\d,]*\.?\d+(?:e-?\d+)?)\s*%?", self.printed)
-        return float(found.group(1).replace(",", "")) if found else None
+        """The printed number, rates in percent; None for words."""
+        text = re.sub(r"(?<=\d),\s?(?=\d{3})", "", self.printed.strip().casefold())  # "1, 773" as "1,773"
+        if text in NUMBER_WORDS:
+            return float(NUMBER_WORDS.index(text))
+        found = re.fullmatch(r"[<≤≥~+±\s]*(-?\d*\.?\d+(?:e-?\d+)?)\s*%?", text)
+        return self.scale * float(found.group(1)) if found else None
 
     @property
     def half_unit(self) -> float:
-        """Half a unit of the last printed digit: what rounding may hide."""
-        digits = self.printed.replace(",", "").rstrip("% ").partition(".")[2]
-        return 0.5 * 10.0 ** -len(digits)
+        """Half a unit of the last printed digit, as ``value``: what rounding may hide."""
+        digits = self.printed.rstrip("% ").partition(".")[2]
+        return self.scale * 0.5 * 10.0 ** -len(digits)
 
 
 @dataclass(frozen=True)
@@ -120,9 +144,13 @@ def others(paper: str | None = None) -> tuple[Other, ...]:
 
 
 @cache
+def histories(paper: str) -> Mapping[str, History]:
+    """The predicates over whole records, by the id of their row."""
+    module = importlib.import_module(f"ferlib.claims.words_{paper}")
+    return dict(getattr(module, "HISTORIES", {}))
+
+
+@cache
 def words(paper: str) -> Mapping[str, Test]:
-    """The predicates of a paper's statements, by the id of their row."""
-    try:
-        return dict(importlib.import_module(f"ferlib.claims.words_{paper}").STATEMENTS)
-    except ModuleNotFoundError:
-        return {}
+    """The predicates of a paper's statements over confusion matrices, by the id of their row."""
+    return dict(importlib.import_module(f"ferlib.claims.words_{paper}").STATEMENTS)

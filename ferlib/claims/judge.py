@@ -36,7 +36,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from ferlib import chapters, tables
-from ferlib.claims import Claim, load, words
+from ferlib.claims import Claim, histories, load, words
 from ferlib.evaluate import wilson
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.statements import matrix_of
@@ -119,6 +119,9 @@ def missing(row: Experiment) -> str:
 def quantity_of(quantity: str, part: Mapping[str, Any], reading: str) -> tuple[float, int] | None:
     """A printed quantity of one record as a fraction, and over how many test images; None for what none holds."""
     result = part["result"][reading]
+    if quantity == "training accuracy":  # of the epoch chosen on validation, without dropout and augmentation
+        n = sum(part["data"]["counts"]["train"].values())
+        return (result["train"]["accuracy"], n) if "train" in result else None
     value = chapters.measure(quantity, result)
     if value is None:
         return None
@@ -133,6 +136,16 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
     parts = tables.parts_of(results, row.id)
     if not parts:
         return Judgement(claim, missing(row))
+    if claim.quantity == "epochs run":
+        epochs = [int(p["epochs_run"]) for p in parts if p["profile"] == "full"]
+        if not epochs:
+            return Judgement(claim, missing(row), why="shortened runs say nothing on it")
+        ran, published = float(np.mean(epochs)), claim.value or 0.0
+        verdict = "reproduced" if published in epochs else ("lower" if ran < published else "higher")
+        text = ", ".join(map(str, epochs))
+        return Judgement(
+            claim, verdict, uncertain(parts), text, ran - published, runs=tables.evidence_label(parts)
+        )
     if claim.value is None:
         return Judgement(claim, "not testable", why="no number is printed")
     verdicts, shown = {}, None
@@ -140,7 +153,7 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
         found = [quantity_of(claim.quantity, p, reading) for p in parts]
         values = [f for f in found if f is not None]
         if not values:
-            return Judgement(claim, "not testable", why=f"records hold no {claim.quantity}")
+            return Judgement(claim, "not testable", why=f"no interval is defined for {claim.quantity}")
         rates, n = [v for v, _ in values], values[0][1]
         d, low, high = (100 * x for x in difference_interval(rates, claim.value / 100, n))
         verdicts[reading] = by_interval(d, low, high)
@@ -176,6 +189,14 @@ def direction(claim: Claim, results: Path | str) -> Judgement:
     for reading in ("val_selected", "paper_style"):
         gains = []
         for row in rest:
+            if row.dataset != first.dataset:  # other test images: nothing is paired
+                means = [
+                    np.mean([p["result"][reading]["accuracy"] for p in records[r.id]]) for r in (row, first)
+                ]
+                gains.append(100 * float(means[1] - means[0]))
+                if reading == "val_selected":
+                    said.append(f"{chapters.signed(gains[-1])} over {row.row} on {row.column}")
+                continue
             pairs = tables.pairs(results, row.id, first.id, reading)
             if not pairs:
                 return Judgement(claim, RUN[1], why="no seed in common")
@@ -213,6 +234,21 @@ def in_words(claim: Claim, results: Path | str) -> Judgement:
         runs=tables.evidence_label(parts),
         at_best_test=verdicts["paper_style"],
     )
+
+
+def in_history(claim: Claim, results: Path | str) -> Judgement:
+    """A statement on curves, losses or training figures: it holds where it holds in every seed."""
+    rows = [EXPERIMENTS[name] for name in (claim.experiment, *claim.against.split())]
+    by_seed = [{p["seed"]: p for p in tables.parts_of(results, row.id)} for row in rows]
+    seeds = sorted(set.intersection(*(set(found) for found in by_seed)))
+    if not seeds:
+        return Judgement(claim, missing(rows[0]))
+    test = histories(claim.paper)[claim.id]
+    said = [test(*(found[seed] for found in by_seed)) for seed in seeds]
+    verdict = "direction holds" if all(held for held, _ in said) else "direction fails"
+    groups = [[found[seed] for seed in seeds] for found in by_seed]
+    runs = tables.evidence_label(groups[0])
+    return Judgement(claim, verdict, uncertain(*groups), "; ".join(text for _, text in said), runs=runs)
 
 
 @cache
@@ -335,6 +371,7 @@ JUDGES: dict[str, Callable[[Claim, Path | str], Judgement]] = {
     "gain": direction,
     "order": direction,
     "words": in_words,
+    "history": in_history,
     "parameters": from_network,
     "multiply_adds": from_network,
     "audit": from_audit,

@@ -9,13 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ferlib.errors import FerlibError
-from ferlib.experiments import a_mobilenet, amdcnn, gcca_vgg, house, msca_resnet, se_cnn
+from ferlib.experiments import a_mobilenet, amdcnn, comparison, gcca_vgg, house, msca_resnet, se_cnn
 from ferlib.experiments.row import Experiment, Published, settings_of
 
 __all__ = ["EXPERIMENTS", "Experiment", "Published", "get", "quick", "settings_of"]
 
 PAPERS = (se_cnn, amdcnn, a_mobilenet, gcca_vgg, msca_resnet)
-EXPERIMENTS: dict[str, Experiment] = {row.id: row for source in (*PAPERS, house) for row in source.ROWS}
+EXPERIMENTS: dict[str, Experiment] = {
+    row.id: row for source in (*PAPERS, comparison, house) for row in source.ROWS
+}
 
 
 def get(identifier: str) -> Experiment:

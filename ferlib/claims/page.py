@@ -1,0 +1,77 @@
+"""The ledger as a table for the book: plain HTML, which ``book/_static/ledger.js`` makes searchable and sortable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+
+from ferlib.claims import Claim
+from ferlib.claims.judge import Judgement
+
+NAMES = {
+    "amdcnn": "AMDCNN",
+    "gcca_vgg": "GCCA-VGG16",
+    "a_mobilenet": "A-MobileNet",
+    "se_cnn": "SE-CNN",
+    "msca_resnet": "MSCA-ResNet",
+}
+FILTERS = {"Paper": 0, "Dataset": 2, "Verdict": 6}  # column of each choice above the table
+
+
+def what(claim: Claim) -> str:
+    """Model and quantity, or the statement."""
+    return ": ".join(filter(None, (claim.model, claim.quantity)))
+
+
+def printed(claim: Claim) -> str:
+    unit = "" if claim.unit == "fraction" else claim.unit
+    return f"{claim.printed} {unit}".strip() or "in words"
+
+
+def interval(judgement: Judgement) -> str:
+    """Ours minus published, with the bounds where there are any."""
+    if judgement.difference is None:
+        return ""
+    scale = abs(judgement.difference)
+    text = f"{judgement.difference:+,.0f}" if scale >= 1000 else f"{judgement.difference:+.2f}"
+    if judgement.low is None or judgement.high is None:
+        return text
+    return f"{text} [{judgement.low:+.1f}, {judgement.high:+.1f}]"
+
+
+COLUMNS: dict[str, Callable[[Judgement], str]] = {
+    "Paper": lambda j: NAMES[j.claim.paper],
+    "Place": lambda j: j.claim.place,
+    "Dataset": lambda j: j.claim.dataset or "–",
+    "What": lambda j: what(j.claim),
+    "Published": lambda j: printed(j.claim),
+    "Ours": lambda j: j.ours,
+    "Verdict": lambda j: j.title,
+    "Ours minus published": interval,
+    "Why": lambda j: "; ".join(filter(None, (j.runs, j.why))),
+}
+NUMBERS = {
+    "Published": lambda j: j.claim.value,
+    "Ours minus published": lambda j: j.difference,
+}
+
+
+def html(judgements: Sequence[Judgement]) -> str:
+    """The whole table. Without scripts it is all there, unfiltered."""
+    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
+    body = []
+    for j in judgements:
+        cells = []
+        for name, column in COLUMNS.items():
+            key = NUMBERS[name](j) if name in NUMBERS else None
+            order = "" if key is None else f' data-order="{key:g}"'
+            cells.append(f"<td{order}>{escape(column(j))}</td>")
+        kind = j.verdict.split(":")[0].replace(" ", "-")
+        body.append(f'<tr id="claim-{escape(j.claim.id)}" class="verdict-{kind}">{"".join(cells)}</tr>')
+    filters = " ".join(f'{name.lower()}="{column}"' for name, column in FILTERS.items())
+    chosen = " ".join(f"data-filter-{part}" for part in filters.split())
+    return (
+        f'<div class="ledger" {chosen}><div class="ledger-scroll" tabindex="0" role="region" '
+        f'aria-label="The ledger"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div></div>"
+    )

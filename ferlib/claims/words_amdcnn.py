@@ -1,0 +1,64 @@
+"""What Shang et al. (2024) say in words about Figures 6 to 9, by the ids of the ledger's rows.
+
+"Easily mistaken for" is read as: the most frequent mistake. "Low" on FER2013 is below 0.70, the bound that the text
+gives for the classes that are recognised better; "around" is within 5 points.
+"""
+
+from __future__ import annotations
+
+from ferlib.statements import (
+    Matrix,
+    Test,
+    every_recall_at_least,
+    mistaken_only,
+    recall_at_least,
+    recall_below,
+    recall_between,
+    recall_within,
+    taken_for,
+)
+
+
+def fewer_images_than_most(name: str) -> Test:
+    """More classes have more images than ``name`` than have fewer."""
+
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        support = matrix.counts.sum(axis=1)
+        own = support[matrix.classes.index(name)]
+        more, fewer = int((support > own).sum()), int((support < own).sum())
+        return more > fewer, f"{own:,} images: {more} classes have more, {fewer} fewer"
+
+    return test
+
+
+STATEMENTS: dict[str, Test] = {
+    "amdcnn-va1-fer2013-sad-over-70": recall_at_least("sad", 70),
+    "amdcnn-va1-fer2013-neutral-over-70": recall_at_least("neutral", 70),
+    "amdcnn-va1-fer2013-angry-low": recall_below("angry", 70),
+    "amdcnn-va1-fer2013-disgust-low": recall_below("disgust", 70),
+    "amdcnn-va1-fer2013-surprise-low": recall_below("surprise", 70),
+    "amdcnn-va1-fer2013-fear-few-images": fewer_images_than_most("fear"),
+    "amdcnn-va2-ferplus-happiness-around-90": recall_within("happiness", 90, 5),
+    "amdcnn-va2-ferplus-sadness-around-90": recall_within("sadness", 90, 5),
+    "amdcnn-va2-ferplus-anger-over-80": recall_at_least("anger", 80),
+    "amdcnn-va2-ferplus-neutral-over-80": recall_at_least("neutral", 80),
+    "amdcnn-va2-ferplus-fear-over-60": recall_at_least("fear", 60),
+    "amdcnn-va2-ferplus-disgust-over-60": recall_at_least("disgust", 60),
+    "amdcnn-va2-ferplus-surprise-over-60": recall_at_least("surprise", 60),
+    "amdcnn-va2-ferplus-disgust-as-anger": taken_for("disgust", "anger"),
+    "amdcnn-va2-ferplus-surprise-as-sadness": taken_for("surprise", "sadness"),
+    "amdcnn-va3-rafdb-happy-over-90": recall_at_least("happy", 90),
+    "amdcnn-va3-rafdb-sad-over-90": recall_at_least("sad", 90),
+    "amdcnn-va3-rafdb-angry-over-80": recall_at_least("angry", 80),
+    "amdcnn-va3-rafdb-neutral-over-80": recall_at_least("neutral", 80),
+    "amdcnn-va3-rafdb-surprise-over-80": recall_at_least("surprise", 80),
+    "amdcnn-va3-rafdb-all-over-60": every_recall_at_least(60),
+    "amdcnn-va4-ckplus-surprise-slightly": recall_between("surprise", 90, 100),
+    "amdcnn-va4-ckplus-others-all": mistaken_only("surprise"),
+    "amdcnn-vi-fer2013-disgust-as-anger": taken_for("disgust", "angry"),
+    "amdcnn-vi-ferplus-disgust-as-anger": taken_for("disgust", "anger"),
+    "amdcnn-vi-fer2013-sad-as-surprise": taken_for("sad", "surprise"),
+    "amdcnn-vi-fer2013-surprise-as-sad": taken_for("surprise", "sad"),
+    "amdcnn-vi-ferplus-sadness-as-surprise": taken_for("sadness", "surprise"),
+    "amdcnn-vi-ferplus-surprise-as-sadness": taken_for("surprise", "sadness"),
+}

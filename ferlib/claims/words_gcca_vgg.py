@@ -1,0 +1,81 @@
+"""What Chen & Chen (2024), `gcca_vgg`, say in words, as predicates under the ids of the ledger.
+
+The bounds are ours where the paper names none: 5 points for "very small" fluctuation, a factor of ten for
+"extremely unbalanced".
+"""
+
+from __future__ import annotations
+
+from ferlib.cost import channels_of, multiply_adds
+from ferlib.data import ckplus
+from ferlib.experiments import EXPERIMENTS
+from ferlib.statements import (
+    Matrix,
+    Test,
+    recalled_best,
+    recalled_worst,
+    recalls_within,
+    taken_for,
+)
+
+ALIKE = ("fear", "disgust", "sadness")  # section 3.5, of CK+
+
+
+def classes_are(number: int) -> Test:
+    """There are ``number`` classes."""
+    return lambda m: (len(m.classes) == number, f"{len(m.classes)}: {', '.join(m.classes)}")
+
+
+def unbalanced(factor: float) -> Test:
+    """The largest class has at least ``factor`` times the images of the smallest."""
+
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        support = dict(zip(matrix.classes, (int(n) for n in matrix.counts.sum(axis=1)), strict=True))
+        most, least = max(support, key=lambda c: support[c]), min(support, key=lambda c: support[c])
+        held = support[most] >= factor * support[least]
+        return held, f"{most} {support[most]:,}, {least} {support[least]:,}"
+
+    return test
+
+
+def sequences_fewest(name: str) -> Test:
+    """No class of CK+ has fewer labelled sequences than ``name`` (the dataset's own counts, no matrix)."""
+    least = min(ckplus.SEQUENCES, key=lambda c: ckplus.SEQUENCES[c])
+    said = f"{least} {ckplus.SEQUENCES[least]} of {sum(ckplus.SEQUENCES.values())} sequences"
+    return lambda _: (least == name, said)
+
+
+def cost(row: str, matrix: Matrix) -> int:
+    """Multiply-adds for an image in the network of ``row``, at its input size, with the classes of the matrix."""
+    e = EXPERIMENTS[row]
+    return multiply_adds(e.model, e.variant, channels_of(e), e.size, len(matrix.classes))
+
+
+def cheaper(row: str, other: str) -> Test:
+    """The network of ``row`` takes fewer multiply-adds for an image than that of ``other``."""
+
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        own, theirs = cost(row, matrix), cost(other, matrix)
+        return own < theirs, f"{own / 1e9:.2f} against {theirs / 1e9:.2f} G multiply-adds"
+
+    return test
+
+
+STATEMENTS: dict[str, Test] = {
+    "gcca_vgg-s31-ckplus-contempt-rarest": sequences_fewest("contempt"),
+    "gcca_vgg-s31-fer2013-classes": classes_are(7),
+    "gcca_vgg-s34-pd-cheaper": cheaper("gcca_vgg-fer2013-model4", "gcca_vgg-fer2013-model3"),
+    "gcca_vgg-s34-ra-faster": cheaper("gcca_vgg-fer2013-model5", "gcca_vgg-fer2013-model4"),
+    "gcca_vgg-s35-fer2013-happy-surprise-best": recalled_best("happy", "surprise"),
+    "gcca_vgg-s35-fer2013-sad-fear-worst": recalled_worst("sad", "fear"),
+    "gcca_vgg-s35-fer2013-unbalanced": unbalanced(10),
+    "gcca_vgg-s35-fer2013-sad-disgust": taken_for("sad", "disgust"),
+    "gcca_vgg-s35-fer2013-disgust-sad": taken_for("disgust", "sad"),
+    "gcca_vgg-s35-ckplus-recalls-alike": recalls_within(5),
+    **{
+        f"gcca_vgg-s35-ckplus-{name}-alike": taken_for(name, *(o for o in ALIKE if o != name))
+        for name in ALIKE
+    },
+    "gcca_vgg-conclusion-fer2013-classes": classes_are(7),
+    "gcca_vgg-conclusion-ckplus-classes": classes_are(7),
+}
