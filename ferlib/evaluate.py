@@ -103,6 +103,58 @@ def cluster_bootstrap(
     return percentiles((chosen @ hits) / (chosen @ size), confidence)
 
 
+def paired_clusters(
+    difference: np.ndarray,
+    cluster: np.ndarray,
+    *,
+    draws: int = 10_000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, float]:
+    """Mean of paired differences (N,) whose errors are independent between ``cluster`` (N,) only, subjects say.
+
+    Returns ``mean``, the bounds ``low`` and ``high`` of a bootstrap over clusters, and the two-sided ``p`` of a
+    permutation test that flips the sign of whole clusters at random: under the null hypothesis either model might
+    have had either result on a cluster. p is at least 1 / (draws + 1); it is 1 where no difference is left.
+    """
+    _, index = np.unique(cluster, return_inverse=True)
+    size = np.bincount(index).astype(float)
+    total = np.bincount(index, weights=np.asarray(difference, dtype=float))
+    rng = np.random.default_rng(seed)
+    chosen = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), size=draws)
+    low, high = percentiles((chosen @ total) / (chosen @ size), confidence)
+    signs = rng.choice((-1.0, 1.0), size=(draws, len(size)))
+    observed = abs(total.sum())
+    extreme = int(np.sum(np.abs(signs @ total) >= observed - 1e-9))
+    return {
+        "mean": float(total.sum() / size.sum()),
+        "low": low,
+        "high": high,
+        "p": (extreme + 1) / (draws + 1),
+    }
+
+
+def variance_split(correct: np.ndarray) -> dict[str, float]:
+    """Where the spread of an accuracy comes from: ``correct`` (seeds, images), right or wrong; at least two seeds.
+
+    ``seed_sd``: between seeds on these very images (sample standard deviation of the seeds' accuracies). ``test_sd``:
+    standard error, over test sets of this size, of the accuracy averaged over the seeds. ``total_sd``: of one run on
+    a new test set, the root of seed variance and one run's sampling variance p (1 - p) / n. Fractions.
+    Bouthillier et al., "Accounting for variance in machine learning benchmarks", MLSys 2021, section 2.
+    """
+    correct = np.asarray(correct, dtype=float)
+    if correct.ndim != 2 or len(correct) < 2:
+        raise ValueError(f"at least two seeds on the same images, not an array of shape {correct.shape}")
+    n = correct.shape[1]
+    seeds = float(correct.mean(1).var(ddof=1))
+    single = float(np.mean(correct.var(1, ddof=1))) / n
+    return {
+        "seed_sd": seeds**0.5,
+        "test_sd": float(correct.mean(0).std(ddof=1)) / n**0.5,
+        "total_sd": (seeds + single) ** 0.5,
+    }
+
+
 def welch(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> dict[str, float]:
     """Welch's t-test of two independent samples: ``difference`` of means (second minus first), bounds, ``t``, ``p``.
 

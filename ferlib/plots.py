@@ -301,6 +301,69 @@ def verdicts(counts: pd.DataFrame) -> Figure:
     return figure
 
 
+Point = tuple[
+    str, float, float, float, float, str | None
+]  # name, cost, accuracy, low, high, name of its twin
+
+
+def pareto(points: Sequence[Point], xlabel: str) -> Figure:
+    """Accuracy (percent, with its interval) over cost (logarithmic); an arrow leads from a twin to its attention."""
+    figure, ax = plt.subplots(figsize=(9, 5.2))
+    at = {name: (cost, accuracy) for name, cost, accuracy, *_ in points}
+    best = -np.inf
+    front = []
+    for name, cost, accuracy, low, high, twin in sorted(points, key=lambda p: p[1]):
+        colour, marker = ("C0", "o") if twin else ("C1", "s")
+        ax.errorbar(
+            cost,
+            accuracy,
+            yerr=[[max(accuracy - low, 0)], [max(high - accuracy, 0)]],
+            color=colour,
+            marker=marker,
+            capsize=3,
+            alpha=0.9,
+        )
+        ax.annotate(name, (cost, accuracy), xytext=(6, 6), textcoords="offset points", fontsize="small")
+        if twin in at:
+            ax.annotate("", at[name], at[twin], arrowprops={"arrowstyle": "->", "color": "0.4"})
+        if accuracy > best:
+            best = accuracy
+            front.append((cost, accuracy))
+    ax.step(*zip(*front, strict=True), where="post", color="0.6", linestyle=":", zorder=0)
+    ax.set(xscale="log", xlabel=xlabel, ylabel="accuracy (%)")
+    ax.legend(
+        handles=[
+            plt.Line2D([], [], color="C0", marker="o", linestyle="", label="with attention"),
+            plt.Line2D([], [], color="C1", marker="s", linestyle="", label="its twin without"),
+            plt.Line2D([], [], color="0.6", linestyle=":", label="best at this cost or less"),
+        ],
+        fontsize="small",
+    )
+    return figure
+
+
+def differences(frame: pd.DataFrame) -> Figure:
+    """A matrix of differences in points, row minus column; blank cells are not significant."""
+    side = 0.75 * len(frame) + 3
+    figure, ax = plt.subplots(figsize=(side, side * 0.8))
+    largest = float(np.nanmax(np.abs(frame.to_numpy()))) if frame.notna().any(axis=None) else 1.0
+    sns.heatmap(
+        frame,
+        annot=True,
+        fmt="+.1f",
+        cmap="PuOr",
+        center=0,
+        vmin=-largest,
+        vmax=largest,
+        ax=ax,
+        linewidths=0.5,
+        cbar_kws={"label": "points, row minus column"},
+    )
+    ax.set(xlabel="", ylabel="")
+    ax.tick_params(axis="x", rotation=60)
+    return figure
+
+
 def close(figure: Figure) -> None:
     """Forget a figure that was displayed already, so that the kernel does not show it twice."""
     plt.close(figure)

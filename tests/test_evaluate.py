@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from ferlib.evaluate import mcnemar_exact, metrics, paired_bootstrap, resolvable, wilson
+from ferlib.evaluate import (
+    mcnemar_exact,
+    metrics,
+    paired_bootstrap,
+    paired_clusters,
+    resolvable,
+    variance_split,
+    wilson,
+)
 
 
 def test_metrics_by_hand():
@@ -87,3 +95,51 @@ def test_resolvable_bounds():
     assert resolvable(200, 0.99) == np.inf
     with pytest.raises(ValueError, match="accuracy must lie between 0 and 1"):
         resolvable(100, 74.08)
+
+
+def test_clusters_of_one_agree_with_mcnemar():
+    """Without clusters the sign-flip test is McNemar's: the same p up to the Monte Carlo error of its draws."""
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 400)) < np.array([[0.80], [0.86]])
+    found = paired_clusters(b.astype(float) - a, np.arange(400), draws=20_000)
+    p = mcnemar_exact(a, b)["p"]
+    assert found["p"] == pytest.approx(p, abs=4 * np.sqrt(p * (1 - p) / 20_000))
+    _, low, high = paired_bootstrap(a, b)
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=0.005)
+
+
+def test_clusters_widen_what_they_repeat():
+    """Each image ten times over is no more evidence than once."""
+    rng = np.random.default_rng(1)
+    once = rng.choice([-1.0, 0.0, 1.0], size=60, p=[0.1, 0.6, 0.3])
+    tenfold = paired_clusters(np.repeat(once, 10), np.repeat(np.arange(60), 10))
+    single = paired_clusters(once, np.arange(60))
+    naive = paired_clusters(np.repeat(once, 10), np.arange(600))
+    assert tenfold == pytest.approx(single)
+    assert naive["p"] < tenfold["p"] and naive["high"] - naive["low"] < tenfold["high"] - tenfold["low"]
+
+
+def test_equal_models_have_p_one():
+    found = paired_clusters(np.zeros(20), np.arange(20))
+    assert found == {"mean": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
+
+
+def test_variance_split_by_hand():
+    correct = np.array([[1, 1, 1, 0], [1, 1, 0, 0]])  # accuracies 3/4 and 1/2
+    found = variance_split(correct)
+    assert found["seed_sd"] == pytest.approx(np.sqrt(1 / 32))
+    assert found["test_sd"] == pytest.approx(np.std([1, 1, 0.5, 0], ddof=1) / 2)
+    single = (3 / 4 * 1 / 4 + 1 / 2 * 1 / 2) / 2 * (4 / 3) / 4
+    assert found["total_sd"] == pytest.approx(np.sqrt(1 / 32 + single))
+    with pytest.raises(ValueError, match="at least two seeds"):
+        variance_split(correct[:1])
+
+
+def test_variance_split_finds_what_was_put_in():
+    """Images of equal difficulty, seeds whose accuracy varies with a standard deviation of 2 points."""
+    rng = np.random.default_rng(2)
+    levels = rng.normal(0.8, 0.02, size=400)
+    found = variance_split(rng.random((400, 2000)) < levels[:, None])
+    sampling = np.sqrt(0.8 * 0.2 / 2000)
+    assert found["seed_sd"] == pytest.approx(np.hypot(0.02, sampling), rel=0.1)
+    assert found["total_sd"] == pytest.approx(np.sqrt(0.02**2 + 2 * sampling**2), rel=0.1)

@@ -7,7 +7,7 @@ The bounds are ours where the paper names none: 5 points for "very small" fluctu
 from __future__ import annotations
 
 from ferlib.cost import channels_of, multiply_adds
-from ferlib.data import ckplus
+from ferlib.data import ckplus, fer2013
 from ferlib.experiments import EXPERIMENTS
 from ferlib.statements import (
     Matrix,
@@ -36,6 +36,12 @@ def unbalanced(factor: float) -> Test:
         return held, f"{most} {support[most]:,}, {least} {support[least]:,}"
 
     return test
+
+
+def more_training_images(name: str, number: int) -> Test:
+    """FER2013's training part has more than ``number`` images of ``name`` (the published counts, no matrix)."""
+    held = fer2013.PUBLISHED["train"][name]
+    return lambda _: (held > number, f"{held:,}")
 
 
 def sequences_fewest(name: str) -> Test:
@@ -69,6 +75,7 @@ STATEMENTS: dict[str, Test] = {
     "gcca_vgg-s35-fer2013-happy-surprise-best": recalled_best("happy", "surprise"),
     "gcca_vgg-s35-fer2013-sad-fear-worst": recalled_worst("sad", "fear"),
     "gcca_vgg-s35-fer2013-unbalanced": unbalanced(10),
+    "gcca_vgg-s35-fer2013-train-happy": more_training_images("happy", 7000),
     "gcca_vgg-s35-fer2013-sad-disgust": taken_for("sad", "disgust"),
     "gcca_vgg-s35-fer2013-disgust-sad": taken_for("disgust", "sad"),
     "gcca_vgg-s35-ckplus-recalls-alike": recalls_within(5),

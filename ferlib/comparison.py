@@ -1,0 +1,215 @@
+"""The common protocol's results: every network and its twin without attention on the same images.
+
+Rows: `ferlib.experiments.comparison`. On CK+48 the test images of the five folds by subject are pooled, and what is
+independent are subjects, not frames: intervals resample them, tests flip their signs. On FER2013 every image is one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from ferlib import chapters, records, tables
+from ferlib.cost import channels_of
+from ferlib.evaluate import cluster_bootstrap, paired_clusters, variance_split, wilson
+from ferlib.experiments import EXPERIMENTS, Experiment
+from ferlib.experiments.comparison import FOLDS, NETWORKS, PAPER
+
+DATASETS = {"ckplus": "CK+48, folds by subject", "fer2013": "FER2013, official split"}
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One network on one dataset: which test images it gets right, seed by seed."""
+
+    name: str
+    ids: np.ndarray  # (N,)
+    clusters: np.ndarray  # (N,): subjects, or the images themselves
+    correct: np.ndarray  # (seeds, N)
+    seeds: tuple[int, ...]
+    reduced: bool
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.correct.mean())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %, of the mean over seeds, for the sampling of test images (of subjects on CK+48)."""
+        if len(set(self.clusters)) == len(self.clusters):
+            return wilson(round(self.accuracy * len(self.ids)), len(self.ids))
+        return cluster_bootstrap(self.correct.mean(0), self.clusters)
+
+
+def rows_of(name: str, dataset: str) -> list[Experiment]:
+    """The rows behind one network's result on a dataset: five folds, or one."""
+    suffixes = [f"-grouped{k}" for k in range(FOLDS)] if dataset == "ckplus" else [""]
+    return [EXPERIMENTS[f"{PAPER}-{dataset}-{name}{suffix}"] for suffix in suffixes]
+
+
+def tested(name: str, dataset: str, results: Path | str) -> Tested | None:
+    """What the records say of a network; None where no seed has all its folds."""
+    rows = rows_of(name, dataset)
+    parts = [{p["seed"]: p for p in tables.parts_of(results, row.id)} for row in rows]
+    seeds = sorted(set.intersection(*(set(found) for found in parts)))
+    if not seeds:
+        return None
+    correct, ids = [], np.empty(0)
+    for seed in seeds:
+        each = [tables.correct(records.path_of(results, row.id, seed), "val_selected") for row in rows]
+        ids = np.concatenate([i for i, _ in each])
+        order = np.argsort(ids)
+        ids = ids[order]
+        correct.append(np.concatenate([hits for _, hits in each])[order])
+    clusters = np.array([str(i).split("_")[0] for i in ids]) if dataset == "ckplus" else ids
+    reduced = any(chapters.star([found[seed]]) for found in parts for seed in seeds)
+    return Tested(name, ids, clusters, np.array(correct), tuple(seeds), reduced)
+
+
+def everything(dataset: str, results: Path | str) -> dict[str, Tested]:
+    """Every network that has a result."""
+    found = {name: tested(name, dataset, results) for name in NETWORKS}
+    return {name: t for name, t in found.items() if t is not None}
+
+
+def title(name: str) -> str:
+    return NETWORKS[name][0]
+
+
+def network(name: str) -> Any:
+    """A fresh network as the common protocol trains it (CK+48: seven classes, 48 pixels)."""
+    from ferlib.models import build
+
+    row = rows_of(name, "ckplus")[0]
+    return build(row.model, classes=7, channels=channels_of(row), size=row.size, **row.variant)
+
+
+def latency(model: Any, channels: int, size: int = 48, repeats: int = 30) -> float:
+    """Milliseconds for one image on this machine's CPU, one thread, float32: the median of ``repeats``."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    x = torch.rand(1, channels, size, size)
+    times = []
+    try:
+        with torch.inference_mode():
+            model.eval()
+            for _ in range(repeats + 3):
+                began = time.perf_counter()
+                model(x)
+                times.append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(threads)
+    return 1000 * float(np.median(times[3:]))
+
+
+def costs() -> dict[str, dict[str, float]]:
+    """Parameters, multiply-adds and latency of every network, by name."""
+    from ferlib.models import count_multiply_adds, count_parameters
+
+    lines = {}
+    for name in NETWORKS:
+        model, channels = network(name), channels_of(rows_of(name, "ckplus")[0])
+        lines[name] = {
+            "parameters": count_parameters(model),
+            "multiply-adds": count_multiply_adds(model, channels=channels, size=48),
+            "latency (ms)": latency(model, channels),
+        }
+    return lines
+
+
+def summary(found: dict[str, Tested], cost: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """One line for each network: cost and accuracy (percent)."""
+    lines = []
+    for name, t in found.items():
+        low, high = t.interval
+        by_seed = 100 * t.correct.mean(1)
+        spread = f" ± {by_seed.std(ddof=1):.2f}" if len(by_seed) > 1 else ""
+        lines.append(
+            {
+                "network": title(name),
+                "parameters (million)": f"{cost[name]['parameters'] / 1e6:.2f}",
+                "multiply-adds (million)": f"{cost[name]['multiply-adds'] / 1e6:.0f}",
+                "latency (ms)": f"{cost[name]['latency (ms)']:.1f}",
+                "accuracy": f"{100 * t.accuracy:.2f}{spread}{chapters.REDUCED if t.reduced else ''}",
+                "95 % interval": f"{100 * low:.1f} to {100 * high:.1f}",
+                "seeds": len(t.seeds),
+                "images": f"{len(t.ids):,}",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def difference(first: Tested, second: Tested) -> dict[str, float] | None:
+    """Second minus first over the seeds they share, in points, with bounds and p; None without a common seed."""
+    seeds = sorted(set(first.seeds) & set(second.seeds))
+    if not seeds or not np.array_equal(first.ids, second.ids):
+        return None
+    gaps = [
+        second.correct[second.seeds.index(s)].astype(float) - first.correct[first.seeds.index(s)]
+        for s in seeds
+    ]
+    found = paired_clusters(np.mean(gaps, axis=0), first.clusters)
+    scaled = {k: 100 * v if k != "p" else v for k, v in found.items()}
+    return {**scaled, "seeds": float(len(seeds)), "positive": float(sum(g.mean() > 0 for g in gaps))}
+
+
+def gains(found: dict[str, Tested]) -> pd.DataFrame:
+    """Attention against its twin, network by network; p also after Holm's correction over the table."""
+    couples = [(twin, name) for name, (*_, twin) in NETWORKS.items() if twin in found and name in found]
+    tests = [(name, difference(found[twin], found[name])) for twin, name in couples if twin]
+    tests = [(name, test) for name, test in tests if test is not None]
+    holm = multipletests([t["p"] for _, t in tests if t], method="holm")[1] if tests else []
+    return pd.DataFrame(
+        [
+            {
+                "network": title(name),
+                "with attention minus without (points)": chapters.signed(test["mean"]),
+                "95 % interval": f"{test['low']:+.1f} to {test['high']:+.1f}",
+                "p": f"{test['p']:.2g}",
+                "after Holm": f"{corrected:.2g}",
+                "seeds in favour": f"{test['positive']:.0f} of {test['seeds']:.0f}",
+            }
+            for (name, test), corrected in zip(tests, holm, strict=True)
+            if test
+        ]
+    )
+
+
+def significance(found: dict[str, Tested]) -> pd.DataFrame:
+    """Differences of all pairs in points (row minus column); nan where Holm over all pairs leaves p at 0.05 or more."""
+    names = sorted(found, key=lambda name: -found[name].accuracy)
+    frame = pd.DataFrame(np.nan, index=names, columns=names)
+    pairs = [(a, b, difference(found[b], found[a])) for a, b in combinations(names, 2)]
+    pairs = [(a, b, d) for a, b, d in pairs if d]
+    holm = multipletests([d["p"] for *_, d in pairs if d], method="holm")[1] if pairs else []
+    for (a, b, d), p in zip(pairs, holm, strict=True):
+        if d and p < 0.05:
+            frame.loc[a, b], frame.loc[b, a] = d["mean"], -d["mean"]
+    return frame.rename(index=title, columns=title)
+
+
+def spread(found: Sequence[Tested]) -> pd.DataFrame:
+    """Standard deviations (points) from seeds and from the test set, where there are several seeds."""
+    return pd.DataFrame(
+        [
+            {
+                "network": title(t.name),
+                "between seeds": f"{100 * split['seed_sd']:.2f}",
+                "test images": f"{100 * split['test_sd']:.2f}",
+                "one run on a new test set": f"{100 * split['total_sd']:.2f}",
+            }
+            for t in found
+            if len(t.seeds) > 1
+            for split in [variance_split(t.correct)]
+        ]
+    )
