@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 BOOK_ARGS ?=
-# two processes: the tests are written for machines with two cores
+# two processes of one thread each: the tests are written for machines with two cores
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
@@ -51,7 +51,7 @@ book: $(STAMP)
 	@$(PY) -m ferlib.book build $(BOOK_ARGS)
 
 test: $(STAMP)
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(PYTEST_ARGS)
 
 # Needs root and Debian's slurm-wlm and munge; skipped with a reason where they are missing.
 test-slurm: $(STAMP)

@@ -62,6 +62,23 @@ def data_check(
         raise typer.Exit(1)
 
 
+@data_app.command("audit")
+def data_audit(
+    root: Root = None,
+    results: Annotated[Path, typer.Option("--results", help="Folder for audit.json and audit.npz.")] = Path(
+        "results"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Measure copies, labels, imbalance and leaks of FER2013, FERPlus and CK+ for the book: sums, never an image."""
+    from ferlib.data.measured import measure, read, summary, write
+    from ferlib.records import writable
+
+    writable(results)
+    path = write(results, *measure(root))
+    typer.echo(path.read_text() if as_json else f"{path}\n{summary(read(results)[0])}")
+
+
 @data_app.command("fetch")
 def data_fetch(
     name: Annotated[str, typer.Argument(help="ferplus; for the others this says how to ask their owners.")],
@@ -136,6 +153,30 @@ def explain(context: typer.Context) -> None:
     from ferlib.explain import main as explain_main
 
     raise typer.Exit(explain_main(context.args, prog="ferlib explain"))
+
+
+@app.command("predict", context_settings=PASS_ON)
+def predict_(context: typer.Context) -> None:
+    """The expression of the face in each picture: `ferlib predict IMAGE... --help`."""
+    from ferlib.predict import main as predict_main
+
+    raise typer.Exit(predict_main(context.args, prog="ferlib predict"))
+
+
+@app.command(context_settings=PASS_ON)
+def mood(context: typer.Context) -> None:
+    """A song from a folder for the face in a picture: `ferlib mood FOLDER IMAGE --help`."""
+    from ferlib.mood import main as mood_main
+
+    raise typer.Exit(mood_main(context.args, prog="ferlib mood"))
+
+
+@app.command(context_settings=PASS_ON)
+def weights(context: typer.Context) -> None:
+    """Published weights: list them, or make them of a finished run: `ferlib weights list|export --help`."""
+    from ferlib.weights import main as weights_main
+
+    raise typer.Exit(weights_main(context.args, prog="ferlib weights"))
 
 
 @app.command(context_settings=PASS_ON)

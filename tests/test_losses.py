@@ -388,7 +388,8 @@ def test_extreme_logits_stay_finite(name, options):
 
 
 def test_names():
-    assert set(LOSSES) == {"cross_entropy", "am_softmax", "center", "island", "cosine"}
+    names = {"cross_entropy", "label_distribution", "am_softmax", "center", "island", "cosine"}
+    assert set(LOSSES) == names
     loss = make("cross_entropy")
     assert isinstance(loss, Loss) and loss.monitored() == {} and loss.after_step() is None
 
@@ -396,7 +397,7 @@ def test_names():
 @pytest.mark.parametrize(
     ("name", "options", "word"),
     [
-        ("focal", {}, "known are cross_entropy, am_softmax, center, island, cosine"),
+        ("focal", {}, "known are cross_entropy, label_distribution, am_softmax, center, island, cosine"),
         ("center", {"lambda_": 1}, "lambda_"),
         ("center", {"reduction": "max"}, "reduction must be mean or sum"),
         ("cosine", {"over": "pixel"}, "over must be batch or image"),

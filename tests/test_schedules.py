@@ -262,7 +262,10 @@ def test_a_resumed_schedule_goes_on_as_if_it_had_not_stopped(spec, stop):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"name": "cosine"}, "unknown schedule 'cosine'; known are constant, plateau, table, time, step"),
+        (
+            {"name": "cyclic"},
+            "unknown schedule 'cyclic'; known are constant, plateau, table, time, step, cosine",
+        ),
         ({}, "unknown schedule None"),
         ({"name": ["step"]}, "unknown schedule"),
         ({"name": "constant", "factor": 0.5}, "does not know factor; it takes nothing"),
@@ -287,3 +290,17 @@ def test_bad_schedules_get_one_line(spec, message):
     with pytest.raises(FerlibError) as error:
         build_schedule(spec, adam())
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_cosine_by_hand():
+    """Two epochs up to the first rate, then half a cosine to zero over the other eight."""
+    optimiser = adam(1.0)
+    schedule = build_schedule({"name": "cosine", "epochs": 10, "warmup": 2}, optimiser)
+    rates = []
+    for _ in range(10):
+        rates.append(schedule.epoch_rate())
+        schedule.epoch_end({})
+    assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
+    assert rates[6] == pytest.approx(0.5)
+    assert rates[9] == pytest.approx((1 + math.cos(math.pi * 7 / 8)) / 2)
+    assert schedule.epoch_rate() == pytest.approx(0.0)

@@ -105,7 +105,8 @@
       const canvas = panel.querySelector("canvas");
       const k = run.classes.indexOf(name);
       const heading = `${run.name}, seed ${run.seed}`;
-      maps.setText(panel.querySelector("figcaption"), heading);
+      const right = `${maps.percent(run.accuracy)} of ${run.n} right`;
+      maps.setText(panel.querySelector("figcaption"), `${heading}, ${right}`);
       if (k < 0) {
         canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
         const few = run.left_out[name];
@@ -146,7 +147,11 @@
     maps.fill(form.elements.net, faces.nets.map((net) => [net.name, net.title]));
     maps.fill(form.elements.explained, [["", "the most likely one"], ...classes]);
     form.elements.intensity.max = faces.steps;
-    root.querySelector(".fx-about").textContent = faces.nets.map(about).join(" ");
+    for (const net of faces.nets) {
+      const line = document.createElement("li");
+      line.textContent = about(net);
+      root.querySelector(".fx-about").append(line);
+    }
     form.elements.intensity.value = faces.steps;
     begin(root, update);
 

@@ -99,7 +99,7 @@
     fields.opacity.value = Math.round(100 * data.opacity);
     get("[name=example]").addEventListener("change", chooseExample);
     get("[name=file]").addEventListener("change", chooseFile);
-    get("[name=camera]").addEventListener("click", () => (stream ? stopCamera() : startCamera()));
+    get("[name=camera]").addEventListener("click", switchCamera);
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", (event) => {
       if (["size", "across", "down"].includes(event.target.name)) predict();
@@ -144,6 +144,12 @@
     event.target.value = ""; // the same file may be chosen again
   }
 
+  function switchCamera() {
+    if (!stream) return startCamera();
+    stopCamera();
+    return predict();
+  }
+
   async function startCamera() {
     if (!navigator.mediaDevices) {
       tell("A browser gives its camera only to pages from https or from this machine (localhost).");
@@ -175,6 +181,7 @@
     const button = get("[name=camera]");
     button.textContent = text;
     button.setAttribute("aria-pressed", String(pressed));
+    get(".fx-say").setAttribute("aria-live", pressed ? "off" : "polite"); // ten answers a second are not read out
   }
 
   /* The camera's last frame stays as a picture. */
