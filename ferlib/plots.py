@@ -20,6 +20,7 @@ from ferlib.errors import FerlibError
 from ferlib.statements import Matrix
 
 if TYPE_CHECKING:
+    from ferlib.comparison import Gain
     from ferlib.maps import ClassMaps
 
 PALETTE = "colorblind"
@@ -361,6 +362,46 @@ def differences(frame: pd.DataFrame) -> Figure:
     )
     ax.set(xlabel="", ylabel="")
     ax.tick_params(axis="x", rotation=60)
+    return figure
+
+
+def forest(gains: Sequence[Gain]) -> Figure:
+    """Published gains of attention as diamonds, ours as dots with intervals; rows without a run of ours say so."""
+    figure, ax = plt.subplots(figsize=(9, 0.5 * len(gains) + 1.6))
+    for y, gain in enumerate(gains):
+        if gain.published is not None:
+            label = "published" if y == 0 else None
+            ax.plot(gain.published, y - 0.12, marker="D", color="C1", linestyle="", label=label)
+        if gain.ours is None or gain.low is None or gain.high is None:
+            ax.annotate("not run yet", (0, y + 0.2), color="0.45", fontsize="small", ha="center", va="center")
+            continue
+        reach = [[max(gain.ours - gain.low, 0)], [max(gain.high - gain.ours, 0)]]
+        face = "white" if gain.reduced or gain.seeds < 3 else "C0"
+        ax.errorbar(gain.ours, y + 0.15, xerr=reach, color="C0", marker="o", markerfacecolor=face, capsize=3)
+    ax.axvline(0, color="0.3", linewidth=1)
+    ax.set_yticks(range(len(gains)), [g.title for g in gains])
+    ax.invert_yaxis()
+    ax.grid(False, axis="y")
+    ax.set_xlabel("test accuracy with attention minus without (points)")
+    ax.legend(
+        handles=[
+            plt.Line2D([], [], color="C1", marker="D", linestyle="", label="published"),
+            plt.Line2D([], [], color="C0", marker="o", label="ours, 95 % interval"),
+            plt.Line2D(
+                [],
+                [],
+                color="C0",
+                marker="o",
+                markerfacecolor="white",
+                label="ours, fewer than three seeds or shortened",
+            ),
+        ],
+        loc="upper center",
+        bbox_to_anchor=(0.4, -0.16),
+        ncols=3,
+        fontsize="small",
+        frameon=False,
+    )
     return figure
 
 
