@@ -236,3 +236,30 @@ def test_page_holds_every_claim(judged):
     assert all(len(row.find_all("td")) == len(page.COLUMNS) for row in rows)
     for name, column in page.FILTERS.items():
         assert list(page.COLUMNS)[column] == name
+
+
+def test_whole_counts_hide_nothing(monkeypatch):
+    parts = [replace(CLAIM, id=f"p-{i}", kind="count", printed=n) for i, n in enumerate(("25,060", "3,152"))]
+    monkeypatch.setattr(judge, "load", lambda paper: tuple(parts))
+    total = replace(CLAIM, kind="count", check="arithmetic", against="p-0 + p-1")
+    assert judge.from_arithmetic(replace(total, printed="28,212"), "results").verdict == "reproduced"
+    assert judge.from_arithmetic(replace(total, printed="28,213"), "results").verdict == "contradicts itself"
+
+
+def test_stability_is_an_f_test():
+    """Variances whose ratio lies inside, then outside, the 95 % of F(9, 9), which ends at 4.026."""
+    deviations = np.array([-1.0, 1.0] * 5)
+
+    def part(scale):
+        return [
+            {"result": {"val_selected": {"accuracy": a / 100}}, "profile": "full", "epochs_run": 1}
+            for a in 90 + scale * deviations
+        ]
+
+    claim = replace(CLAIM, kind="test", quantity="Sta", printed="0.50", unit="points")
+    inside, outside = np.sqrt(4.0) * 0.5, np.sqrt(4.05) * 0.5
+    assert judge.stability(claim, part(inside)).verdict == "reproduced"
+    found = judge.stability(claim, part(outside))
+    assert (found.verdict, found.provisional) == ("higher", False)
+    assert judge.stability(claim, part(inside)[:4]).provisional
+    assert judge.stability(claim, part(inside)[:1]).verdict == "not run: compute"

@@ -78,7 +78,7 @@ class Claim:
         if text in NUMBER_WORDS:
             return float(NUMBER_WORDS.index(text))
         found = re.fullmatch(r"[<≤≥~+±\s]*(-?\d*\.?\d+(?:e-?\d+)?)\s*%?", text)
-        return self.scale * float(found.group(1)) if found else None
+        return round(self.scale * float(found.group(1)), 9) if found else None
 
     @property
     def half_unit(self) -> float:

@@ -100,15 +100,16 @@ STATEMENTS: dict[str, Test] = {
     "msca_resnet-s35-ferplus-rarest": rarest(*LOW),
 }
 
+OF_EACH: dict[str, History] = {
+    "s22-{}-bn-speed": faster,
+    "s22-{}-se-speed": faster,
+    "f6-{}-80-not-fitted": not_fitted,
+    "f6-{}-80-rise": rises,
+    "f6-{}-stable": steadier,
+    "f6-{}-no-overfitting": loss_does_not_rise,
+}
 HISTORIES: dict[str, History] = {
     f"msca_resnet-{name.format(dataset)}": test
     for dataset in ("ferplus", "ckplus")
-    for name, test in {
-        "s22-{}-bn-speed": faster,
-        "s22-{}-se-speed": faster,
-        "f6-{}-80-not-fitted": not_fitted,
-        "f6-{}-80-rise": rises,
-        "f6-{}-stable": steadier,
-        "f6-{}-no-overfitting": loss_does_not_rise,
-    }.items()
+    for name, test in OF_EACH.items()
 }
