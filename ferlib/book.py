@@ -20,6 +20,7 @@ import difflib
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
 import re
 import shutil
@@ -27,7 +28,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -327,6 +329,61 @@ def _run_notebook(
     return True
 
 
+def _default_jobs(profile: str) -> int:
+    """Two demonstrations at once where there are two cores; whole trainings one after the other."""
+    return 2 if profile == "quick" and (os.cpu_count() or 1) > 1 else 1
+
+
+def _run_notebooks(
+    root: Path,
+    work: Path,
+    pages: Sequence[str],
+    parameters: Mapping[str, Any],
+    force: bool,
+    timeout: int,
+    jobs: int,
+) -> list[tuple[str, float, str]]:
+    """Execute the notebooks, ``jobs`` at once, each in a process of its own; a line and a time for each.
+
+    The first that fails ends it: those that run are waited for and keep their results, no other begins.
+    """
+    times: dict[str, tuple[str, float, str]] = {}
+
+    def tell(page: str, ran: bool, seconds: float) -> None:
+        said = f"profile {parameters['profile']}" if ran else "unchanged, kept"
+        print(f"run {page}.ipynb: {'done' if ran else 'kept'} after {seconds:.0f} s", flush=True)
+        times[page] = (f"run {page}.ipynb", seconds, said)
+
+    arguments = (parameters, force, timeout)
+    if min(jobs, len(pages)) <= 1:
+        for page in pages:
+            tell(page, *_timed_run(root, work, page, *arguments))
+    else:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(jobs, context, _share_cores, (jobs,)) as pool:
+            began = {pool.submit(_timed_run, root, work, page, *arguments): page for page in pages}
+            try:
+                for done in as_completed(began):
+                    tell(began[done], *done.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    return [times[page] for page in pages]
+
+
+def _share_cores(jobs: int) -> None:
+    """In a process that runs notebooks beside others: its share of the cores, as threads of its kernels."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+
+
+def _timed_run(
+    root: Path, work: Path, page: str, parameters: Mapping[str, Any], force: bool, timeout: int
+) -> tuple[bool, float]:
+    start = time.perf_counter()
+    ran = _run_notebook(root, work, page, parameters, force, timeout)
+    return ran, time.perf_counter() - start
+
+
 def _publishable(notebook: Path) -> nbformat.NotebookNode:
     """The executed notebook without times and folders: papermill's metadata and its injected cell."""
     nb = _read_notebook(notebook)
@@ -395,8 +452,11 @@ def build(
     seed: int = 0,
     force: bool = False,
     timeout: int = CELL_TIMEOUT,
+    jobs: int | None = None,
 ) -> Path:
-    """Build the book and return the path of its first page."""
+    """Build the book and return the path of its first page. ``jobs`` notebooks run at once (see `_default_jobs`)."""
+    if jobs is not None and jobs < 1:
+        raise FerlibError(f"--jobs must be at least 1, not {jobs}")
     root = Path(root).absolute()
     if data_root is not None:
         if not Path(data_root).expanduser().is_dir():
@@ -409,11 +469,7 @@ def build(
     for page in notebooks:  # all of them before the first one runs
         check_parameters(Path(os.path.relpath(page_source(root, page))), parameters)
 
-    times: list[tuple[str, float, str]] = []
-    for page in notebooks:
-        with _timed(times, f"run {page}.ipynb") as note:
-            ran = _run_notebook(root, work, page, parameters, force, timeout)
-            note["said"] = f"profile {profile}" if ran else "unchanged, kept"
+    times = _run_notebooks(root, work, notebooks, parameters, force, timeout, jobs or _default_jobs(profile))
     with _timed(times, "build the pages") as note:
         src = stage(root, work, pages)
         note["said"] = "rebuilt" if _publish(src, work, toc, force) else "unchanged, kept"
@@ -627,6 +683,12 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout", type=int, default=CELL_TIMEOUT, help="seconds one cell may take (default %(default)s)"
     )
     p.add_argument("--force", action="store_true", help="run and build everything, changed or not")
+    p.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="notebooks at once (default: two in the quick profile where there are two cores, else one)",
+    )
 
     p = commands.add_parser("execute", help="run one notebook with checked parameters")
     p.add_argument("notebook", type=Path)
@@ -665,6 +727,7 @@ def main(argv: list[str] | None = None) -> int:
                 seed=options.seed,
                 force=options.force,
                 timeout=options.timeout,
+                jobs=options.jobs,
             )
         elif options.command == "execute":
             values = {n: parse_parameter(options.notebook, n, v) for n, v in options.parameter}

@@ -331,3 +331,34 @@ def test_check_command_reports_and_exits_1(html, capsys):
     assert json.loads(out[out.index("[") :])
     assert book.main(["check", str(html.parent / "nowhere"), "--toc", toc]) == 1
     assert "make book" in capsys.readouterr().err
+
+
+# Several notebooks at once
+
+
+def test_notebooks_run_at_once_and_a_failure_keeps_the_others(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ferlib").mkdir()
+    (tmp_path / "pyproject.toml").touch()
+    for name in ("a", "b"):
+        write_notebook(tmp_path / f"{name}.ipynb", "import os; print(os.environ['OMP_NUM_THREADS'])")
+    write_notebook(tmp_path / "bad.ipynb", "1 / 0")
+    parameters = {"profile": "quick", "data_root": None, "device": "cpu", "seed": 0}
+    work = tmp_path / "_build"
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    times = book._run_notebooks(tmp_path, work, ["a", "b"], parameters, False, 60, jobs=2)
+    assert [name for name, *_ in times] == ["run a.ipynb", "run b.ipynb"]
+    share = str(max(1, (os.cpu_count() or 1) // 2))
+    assert outputs(work / "executed" / "a.ipynb").strip() == share
+    assert all(said == "profile quick" for *_, said in times)
+    with pytest.raises(FerlibError, match="bad.ipynb.*ZeroDivisionError"):
+        book._run_notebooks(tmp_path, work, ["a", "bad"], parameters, False, 60, jobs=2)
+    assert "a.ipynb: kept" in capsys.readouterr().out
+    assert not (work / "executed" / "bad.ipynb").exists()
+
+
+def test_demonstrations_share_the_cores_and_trainings_do_not(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert (book._default_jobs("quick"), book._default_jobs("full")) == (2, 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert book._default_jobs("quick") == 1
