@@ -1,6 +1,7 @@
 """The book's machinery: parameters, execution, the strict build, the check of the pages."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -351,7 +352,7 @@ def test_notebooks_run_at_once_and_a_failure_keeps_the_others(tmp_path, monkeypa
     share = str(max(1, (os.cpu_count() or 1) // 2))
     assert outputs(work / "executed" / "a.ipynb").strip() == share
     assert all(said == "profile quick" for *_, said in times)
-    with pytest.raises(FerlibError, match="bad.ipynb.*ZeroDivisionError"):
+    with pytest.raises(FerlibError, match=r"bad\.ipynb.*ZeroDivisionError"):
         book._run_notebooks(tmp_path, work, ["a", "bad"], parameters, False, 60, jobs=2)
     assert "a.ipynb: kept" in capsys.readouterr().out
     assert not (work / "executed" / "bad.ipynb").exists()
