@@ -49,6 +49,7 @@ env: $(STAMP)
 
 book: $(STAMP)
 	@$(PY) -m ferlib.book build $(BOOK_ARGS)
+	@$(PY) -m ferlib.book pack
 
 test: $(STAMP)
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(PYTEST_ARGS)

@@ -38,6 +38,7 @@ import nbformat
 import yaml
 from bs4 import BeautifulSoup
 
+from ferlib.delivery import NAME, pack, pdf, serve, why_no_pdf
 from ferlib.errors import FerlibError
 
 PARAMETER_NAMES = ("profile", "data_root", "device", "seed", "retrain", "results_dir")
@@ -707,6 +708,22 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     p = commands.add_parser(
+        "serve", help="serve the built book on this machine, for what a browser refuses from disk"
+    )
+    p.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
+    p.add_argument("--port", type=int, default=8000, help="default %(default)s; 0 takes any free one")
+
+    p = commands.add_parser(
+        "pack", help="the built book as a zip that opens from disk, and as a PDF of all pages"
+    )
+    p.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
+    p.add_argument("--toc", type=Path, default=Path("_toc.yml"))
+    p.add_argument(
+        "--out", type=Path, default=Path("_build"), help="folder of the two files (default: _build)"
+    )
+    p.add_argument("--no-pdf", action="store_true", help="the zip alone")
+
+    p = commands.add_parser(
         "check", help="look for missing pages, dead links and foreign origins in a built book"
     )
     p.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
@@ -716,7 +733,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    options = _parser().parse_args(["serve" if a == "--serve" else a for a in argv])
     try:
         if options.command == "build":
             build(
@@ -732,6 +750,10 @@ def main(argv: list[str] | None = None) -> int:
         elif options.command == "execute":
             values = {n: parse_parameter(options.notebook, n, v) for n, v in options.parameter}
             print(f"wrote {_short(execute(options.notebook, options.out, values, options.timeout))}")
+        elif options.command == "serve":
+            serve(options.html, options.port)
+        elif options.command == "pack":
+            _pack(options.html, options.toc, options.out, not options.no_pdf)
         else:
             return _report(check(options.html, options.toc), options.html, options.json)
     except FerlibError as error:
@@ -741,6 +763,15 @@ def main(argv: list[str] | None = None) -> int:
         print("error: interrupted; nothing unfinished was published", file=sys.stderr)
         return 1
     return 0
+
+
+def _pack(html: Path, toc: Path, out: Path, with_pdf: bool) -> None:
+    print(f"wrote {_short(pack(html, out / f'{NAME}.zip'))}", flush=True)
+    missing = why_no_pdf()
+    if with_pdf and missing:
+        print(missing, file=sys.stderr)
+    elif with_pdf:
+        print(f"wrote {_short(pdf(html, list(dict.fromkeys(toc_pages(toc))), out / f'{NAME}.pdf'))}")
 
 
 def _report(problems: list[str], html: Path, as_json: bool) -> int:

@@ -1,0 +1,138 @@
+"""The built book in other forms: served on this machine, as a zip that opens from disk, as a PDF of all pages."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import shutil
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator, Sequence
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ferlib.errors import FerlibError
+from ferlib.records import write_atomically
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAME = "attention-fer-book"
+# what a printed page is without: navigation, buttons, and links into pages that are not there
+PRINTED = """() => {
+  for (const a of document.querySelectorAll("a[href]")) {
+    const here = new URL(a.href, location.href);
+    if (here.origin === location.origin && here.pathname !== location.pathname) a.removeAttribute("href");
+  }
+  for (const box of document.querySelectorAll(".ledger-scroll")) box.style.maxHeight = "none";
+  return window.MathJax?.startup?.promise?.then(() => true) ?? true;
+}"""
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: a line for each file would bury what matters."""
+
+
+_Handler.extensions_map = {**_Handler.extensions_map, ".mjs": "text/javascript", ".wasm": "application/wasm"}
+
+
+@contextlib.contextmanager
+def serving(html: Path, port: int = 0) -> Iterator[str]:
+    """The folder ``html`` at http://127.0.0.1:port (0: any free one) while the context lasts; yields the address."""
+    if not (html / "index.html").is_file():
+        raise FerlibError(f"{html}: no built book here; run 'make book' first")
+    handler = functools.partial(_Handler, directory=str(html))
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        raise FerlibError(
+            f"port {port} cannot be had ({error.strerror}); choose another with --port"
+        ) from None
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def serve(html: Path, port: int) -> None:
+    """Serve the book until Ctrl-C."""
+    with serving(html, port) as address:
+        print(f"The book is at {address}/index.html (Ctrl-C ends this)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+def pack(html: Path, out: Path) -> Path:
+    """A zip of the book with one folder inside; the same book gives the same bytes."""
+    if not (html / "index.html").is_file():
+        raise FerlibError(f"{html}: no built book here; run 'make book' first")
+
+    def write(file: io.BufferedIOBase) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+            for path in sorted(p for p in html.rglob("*") if p.is_file()):
+                entry = zipfile.ZipInfo(f"{NAME}/{path.relative_to(html).as_posix()}", (2000, 1, 1, 0, 0, 0))
+                entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+                archive.writestr(entry, path.read_bytes())
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, write)  # type: ignore[arg-type]
+    return out
+
+
+def browser() -> str | None:
+    """The browser that prints: what ``FERLIB_CHROMIUM`` names, or the first of Chromium and Chrome that is there."""
+    names = (os.environ.get("FERLIB_CHROMIUM"), *BROWSERS)
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+def why_no_pdf() -> str | None:
+    """What is missing for a PDF, in one line; None where nothing is."""
+    if browser() is None:
+        return "no PDF: install Chromium (Debian: apt install chromium) or name one in FERLIB_CHROMIUM"
+    try:
+        import playwright  # noqa: F401
+        import pypdf  # noqa: F401
+    except ModuleNotFoundError as error:
+        return f"no PDF: pip install {error.name}"
+    return None
+
+
+def pdf(html: Path, pages: Sequence[str], out: Path) -> Path:
+    """All ``pages`` (names without .html, in order) as one PDF with bookmarks, printed by a real browser.
+
+    Raises FerlibError where browser or packages are missing, or a page does not load.
+    """
+    if missing := why_no_pdf():
+        raise FerlibError(missing.removeprefix("no PDF: "))
+    from playwright.sync_api import Error, sync_playwright
+    from pypdf import PdfReader, PdfWriter
+
+    flags = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # root has no sandbox
+    writer = PdfWriter()
+    with serving(html) as address, sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=browser(), args=flags)
+        page = chromium.new_page(color_scheme="light")
+        page.emulate_media(media="print")
+        for name in tqdm(pages, desc="printing", unit="page", disable=not sys.stderr.isatty()):
+            try:
+                response = page.goto(f"{address}/{name}.html", wait_until="load", timeout=60_000)
+                if response is None or not response.ok:
+                    raise FerlibError(f"{name}.html: cannot be printed, the page does not load")
+                page.evaluate(PRINTED)
+                title = page.title().partition(" —")[0]
+                blob = page.pdf(format="A4", print_background=True, margin={"top": "15mm", "bottom": "15mm"})
+            except Error as error:
+                raise FerlibError(f"{name}.html: cannot be printed ({str(error).splitlines()[0]})") from None
+            writer.append(PdfReader(io.BytesIO(blob)), outline_item=title, import_outline=False)
+        chromium.close()
+    writer.add_metadata({"/Title": "Attention in facial expression recognition: a replication"})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, lambda file: writer.write(file))
+    return out

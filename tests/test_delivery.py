@@ -1,0 +1,78 @@
+"""The book as a zip, as a PDF, and served."""
+
+from __future__ import annotations
+
+import urllib.request
+import zipfile
+
+import pytest
+
+from ferlib import book, delivery
+from ferlib.errors import FerlibError
+
+PAGE = (
+    "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{0} — Book</title></head>"
+    "<body><h1>{0}</h1><a href='two.html'>two</a></body></html>"
+)
+
+
+@pytest.fixture
+def html(tmp_path):
+    folder = tmp_path / "html"
+    folder.mkdir()
+    for name in ("index", "one", "two"):
+        (folder / f"{name}.html").write_text(PAGE.format(name), encoding="utf-8")
+    (folder / "net.wasm").write_bytes(b"\\0asm")
+    return folder
+
+
+def test_the_zip_holds_the_book_and_is_the_same_twice(html, tmp_path):
+    first = delivery.pack(html, tmp_path / "a" / "book.zip")
+    (html / "one.html").touch()
+    second = delivery.pack(html, tmp_path / "b.zip")
+    assert first.read_bytes() == second.read_bytes()
+    with zipfile.ZipFile(first) as archive:
+        assert archive.testzip() is None
+        assert f"{delivery.NAME}/index.html" in archive.namelist() and len(archive.namelist()) == 4
+        assert archive.read(f"{delivery.NAME}/one.html") == (html / "one.html").read_bytes()
+
+
+def test_served_pages_have_the_types_that_browsers_ask_for(html):
+    with delivery.serving(html) as address:
+        with urllib.request.urlopen(f"{address}/one.html") as answer:
+            assert b"<h1>one</h1>" in answer.read()
+        with urllib.request.urlopen(f"{address}/net.wasm") as answer:
+            assert answer.headers["Content-Type"] == "application/wasm"
+        port = int(address.rpartition(":")[2])
+        with pytest.raises(FerlibError, match="choose another with --port"), delivery.serving(html, port):
+            pass
+
+
+def test_without_a_book_one_line_says_so(tmp_path, capsys):
+    assert book.main(["pack", str(tmp_path)]) == 1
+    assert book.main(["--serve", str(tmp_path)]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2 and all("run 'make book' first" in line for line in errors)
+
+
+def test_without_a_browser_the_zip_is_still_made(html, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(delivery, "browser", lambda: None)
+    toc = tmp_path / "_toc.yml"
+    toc.write_text("format: jb-book\nroot: one\n")
+    assert book.main(["pack", str(html), "--toc", str(toc), "--out", str(tmp_path / "out")]) == 0
+    assert "no PDF: install Chromium" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [f"{delivery.NAME}.zip"]
+
+
+@pytest.mark.skipif(delivery.why_no_pdf() is not None, reason=str(delivery.why_no_pdf()))
+def test_the_pdf_has_every_page_in_order(html, tmp_path):
+    from pypdf import PdfReader
+
+    out = delivery.pdf(html, ["two", "one"], tmp_path / "book.pdf")
+    found = PdfReader(out)
+    assert [page.extract_text().split()[0] for page in found.pages] == ["two", "one"]
+    assert [entry.title for entry in found.outline] == ["two", "one"]
+    assert not any("/Annots" in page for page in found.pages[1:])  # no link to a page that is not there
+    with pytest.raises(FerlibError, match=r"missing\.html"):
+        delivery.pdf(html, ["missing"], tmp_path / "none.pdf")
+    assert not (tmp_path / "none.pdf").exists()
