@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 BOOK_ARGS ?=
 # two processes of one thread each: the tests are written for machines with two cores
-PYTEST_ARGS ?= -n 2 --dist worksteal
+PYTEST_ARGS ?= -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help env book test test-slurm lint lab clean distclean FORCE

@@ -40,6 +40,7 @@ from bs4 import BeautifulSoup
 
 from ferlib.delivery import NAME, pack, pdf, serve, why_no_pdf
 from ferlib.errors import FerlibError
+from ferlib.pages import finish
 
 PARAMETER_NAMES = ("profile", "data_root", "device", "seed", "retrain", "results_dir")
 CELL_TIMEOUT = 3600  # seconds: far more than a quick profile needs, so that a hanging cell ends some time
@@ -405,6 +406,8 @@ def stage(root: Path, work: Path, pages: Iterable[str]) -> Path:
         shutil.copy2(root / name, src / name)
     if (root / "book").is_dir():
         shutil.copytree(root / "book", src / "book")
+    if (work / "explorer").is_dir():
+        shutil.copytree(work / "explorer", src / "book" / "_static" / "explorer" / "data", dirs_exist_ok=True)
     for page in pages:
         origin = page_source(root, page)
         target = src / origin.relative_to(root)
@@ -441,6 +444,7 @@ def _sphinx(src: Path, work: Path) -> Path:
     for pattern in _UNUSED_MATHJAX:
         for path in (html / "_static" / "mathjax").glob(pattern):
             path.unlink()
+    finish(html)
     return html
 
 
@@ -471,6 +475,11 @@ def build(
         check_parameters(Path(os.path.relpath(page_source(root, page))), parameters)
 
     times = _run_notebooks(root, work, notebooks, parameters, force, timeout, jobs or _default_jobs(profile))
+    if {"book/explorer", "book/your_face"} & set(pages):
+        from ferlib import explorer
+
+        with _timed(times, "the explorer's files") as note:
+            note["said"] = explorer.build(work / "explorer", root / "results")
     with _timed(times, "build the pages") as note:
         src = stage(root, work, pages)
         note["said"] = "rebuilt" if _publish(src, work, toc, force) else "unchanged, kept"
@@ -729,6 +738,11 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
     p.add_argument("--toc", type=Path, default=Path("_toc.yml"))
     p.add_argument("--json", action="store_true", help="print the problems as a JSON list")
+    p.add_argument(
+        "--browser",
+        action="store_true",
+        help="also open each page in Chromium: console, origins, weight, accessibility, width on a phone",
+    )
     return parser
 
 
@@ -755,7 +769,10 @@ def main(argv: list[str] | None = None) -> int:
         elif options.command == "pack":
             _pack(options.html, options.toc, options.out, not options.no_pdf)
         else:
-            return _report(check(options.html, options.toc), options.html, options.json)
+            problems = check(options.html, options.toc)
+            if options.browser:
+                problems += _look(options.html, options.toc, options.json)
+            return _report(problems, options.html, options.json)
     except FerlibError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -763,6 +780,19 @@ def main(argv: list[str] | None = None) -> int:
         print("error: interrupted; nothing unfinished was published", file=sys.stderr)
         return 1
     return 0
+
+
+def _look(html: Path, toc: Path, quiet: bool) -> list[str]:
+    from ferlib import gates  # the packages of a browser test are not part of every installation
+
+    if missing := gates.why_not():
+        print(f"not looked at in a browser: {missing}", file=sys.stderr)
+        return []
+    visits = gates.check(html, list(dict.fromkeys(toc_pages(toc))))
+    for visit in () if quiet else visits:
+        paint = "–" if visit.first_content is None else f"{visit.first_content:.2f} s"
+        print(f"{visit.name:32} {visit.weight / 1e6:5.2f} MB  first content after {paint}")
+    return [problem for visit in visits for problem in visit.problems]
 
 
 def _pack(html: Path, toc: Path, out: Path, with_pdf: bool) -> None:

@@ -155,6 +155,14 @@ def explain(context: typer.Context) -> None:
     raise typer.Exit(explain_main(context.args, prog="ferlib explain"))
 
 
+@app.command(context_settings=PASS_ON)
+def measure(context: typer.Context) -> None:
+    """Finished runs' attention maps in numbers: shares in zones of the face, deletion, randomised weights."""
+    from ferlib.measures_run import main as measure_main
+
+    raise typer.Exit(measure_main(context.args, prog="ferlib measure"))
+
+
 @app.command("predict", context_settings=PASS_ON)
 def predict_(context: typer.Context) -> None:
     """The expression of the face in each picture: `ferlib predict IMAGE... --help`."""
@@ -201,6 +209,14 @@ def bench(context: typer.Context) -> None:
     from ferlib.bench import main as bench_main
 
     raise typer.Exit(bench_main(context.args))
+
+
+@app.command(context_settings=PASS_ON)
+def explorer(context: typer.Context) -> None:
+    """What the book's pages without a kernel show: `ferlib explorer build|train`, each with --help."""
+    from ferlib.explorer import main as explorer_main
+
+    raise typer.Exit(explorer_main(context.args, prog="ferlib explorer"))
 
 
 @app.command(context_settings=PASS_ON)

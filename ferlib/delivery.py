@@ -92,6 +92,11 @@ def browser() -> str | None:
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
+def flags() -> list[str]:
+    """Options that Chromium needs here: as root it has no sandbox."""
+    return ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+
+
 def why_no_pdf() -> str | None:
     """What is missing for a PDF, in one line; None where nothing is."""
     if browser() is None:
@@ -114,10 +119,9 @@ def pdf(html: Path, pages: Sequence[str], out: Path) -> Path:
     from playwright.sync_api import Error, sync_playwright
     from pypdf import PdfReader, PdfWriter
 
-    flags = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # root has no sandbox
     writer = PdfWriter()
     with serving(html) as address, sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=browser(), args=flags)
+        chromium = driver.chromium.launch(executable_path=browser(), args=flags())
         page = chromium.new_page(color_scheme="light")
         page.emulate_media(media="print")
         for name in tqdm(pages, desc="printing", unit="page", disable=not sys.stderr.isatty()):

@@ -327,7 +327,7 @@ def from_audit(claim: Claim, results: Path | str) -> Judgement:
     """A count in the data, measured once (`ferlib data audit`) and kept in ``audit.json`` among the results."""
     path = Path(results) / "audit.json"
     found: Any = json.loads(path.read_text()) if path.is_file() else {}
-    found = found.get("measured", found)
+    found = found.get("reproducible", found)
     for step in claim.experiment.split("."):
         found = found.get(step) if isinstance(found, dict) else None
     if not isinstance(found, int | float):

@@ -49,13 +49,20 @@
     const names = runs.map((run) => [run.id, `${run.paper}: ${run.name}, ${run.data}`]);
     maps.fill(form.elements.run, names);
     maps.fill(form.elements.other, [["", "nothing"], ...names]);
-    if (runs.length > 1) form.elements.other.value = companion(runs[0]).id;
+    const first = runs.find(attends) || runs[0];
+    form.elements.run.value = first.id;
+    if (companion(first)) form.elements.other.value = companion(first).id;
     begin(root, update);
 
-    /* The last variant of the same paper: in the tables' order that is the one with most attention. */
+    /* To begin with, a network with attention of its own and one of the same paper without. */
     function companion(run) {
-      const same = runs.filter((other) => other.paper === run.paper && other.data === run.data && other !== run);
-      return same[same.length - 1] || runs.find((other) => other !== run);
+      const others = runs.filter((other) => other !== run && other.data === run.data);
+      const same = others.filter((other) => other.paper === run.paper);
+      return same.find((other) => !attends(other)) || same[0] || others[0];
+    }
+
+    function attends(run) {
+      return run.layers.some((layer) => layer.kind === "attention");
     }
 
     function update() {

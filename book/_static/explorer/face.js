@@ -46,10 +46,12 @@
   }
 
   function about() {
+    const run = data.profile === "full" ? "" : ` (${data.profile} run)`;
     const images = data.train_images ? `${data.train_images.toLocaleString("en")} images of ` : "";
     const from = data.data === "synthetic" ? "drawn faces, so it knows no real one" : data.data;
     const right = `right on ${maps.percent(data.accuracy)} of ${data.n.toLocaleString("en")} test images`;
-    return `The network: ${data.title}. Trained on ${images}${from}; ${right}. It must not be used to judge anybody.`;
+    const twice = data.mirror ? " It looks at a picture and its mirror image and takes the mean." : "";
+    return `The network: ${data.title}${run}. Trained on ${images}${from}; ${right}.${twice} It must not be used to judge anybody.`;
   }
 
   function tell(text) {
@@ -90,6 +92,8 @@
     tell("");
     start.parentElement.hidden = true;
     get(".fx-work").hidden = false;
+    const size = data.network.size;
+    get("figcaption").textContent = `what the network sees, ${size}×${size} pixels`;
     palette = maps.fromBase64(data.palette);
     maps.paintScale(get(".fx-scale canvas"), palette);
     maps.fill(get("[name=example]"), [["", "…"], ...data.examples.map((name, i) => [String(i), name])]);

@@ -1,0 +1,361 @@
+"""The tables of the audit's chapter, made from the audit (`ferlib.data.measured`) and from run records.
+
+``audit`` is always the reproducible part; what it lacks, because a dataset was not there, gives an empty table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ferlib import chapters, tables
+from ferlib.chapters import cell_of, printed_accuracy, signed, some, star
+from ferlib.data.audit_labels import NONE
+from ferlib.data.audit_leaks import GROUPINGS, RELATIONS
+from ferlib.data.dataset import SPLITS
+from ferlib.data.measured import RULES
+from ferlib.evaluate import wilson
+from ferlib.experiments import EXPERIMENTS, Experiment
+
+TITLES = {"fer2013": "FER2013", "ferplus": "FERPlus", "ckplus": "CK+48"}
+# the classes in one order and under one name; beside it, what the datasets call them
+ORDER = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt")
+NAMES = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
+READING = "val_selected"
+Audit = Mapping[str, Any]
+
+
+def bounds(interval: list[float], digits: int = 1) -> str:
+    low, high = (f"{100 * bound:.{digits}f}" for bound in interval)
+    return f"[{low}, {high}]"
+
+
+def cell(part: Mapping[str, Any], digits: int = 1) -> str:
+    """A share in percent with its Wilson interval."""
+    return f"{100 * part['share']:.{digits}f} {bounds(part['wilson'])}" if part["n"] else "–"
+
+
+def mean_cell(part: Mapping[str, Any]) -> str:
+    return f"{100 * part['mean']:.1f} {bounds(part['interval'])}"
+
+
+def in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts by class under the common names, in the common order; without ``total``."""
+    named = {NAMES.get(name, name): n for name, n in counts.items() if name != "total"}
+    return {name: named[name] for name in ORDER if name in named}
+
+
+def parts_of(part: Mapping[str, Any]) -> dict[str, Mapping[str, int]]:
+    """Counts by split, in the order of `SPLITS` (JSON sorts names); all images as one part where there is no split."""
+    splits = part.get("splits")
+    if not splits:
+        return {"all": {**part["classes"], "total": part["total"]}}
+    return {split: splits[split] for split in SPLITS if split in splits}
+
+
+def images(audit: Audit) -> pd.DataFrame:
+    """Images by class (lines) and by split of FER2013 and FERPlus and in all of CK+ (columns)."""
+    columns = {}
+    for name, title in TITLES.items():
+        for split, counts in parts_of(audit[name]).items() if name in audit else ():
+            columns[f"{title} {split}"] = in_order(counts) | {"sum": counts["total"]}
+    frame = pd.DataFrame(columns, index=[*ORDER, "sum"])
+    shown = frame.map(lambda n: "–" if pd.isna(n) else f"{int(n):,}")
+    return shown.rename_axis("class").reset_index() if columns else pd.DataFrame()
+
+
+def rules(audit: Audit) -> pd.DataFrame:
+    """Every way to make labels from FERPlus's votes: images by split, and how many test images training holds."""
+    lines = []
+    found = audit.get("ferplus", {}).get("rules", {})
+    for part in (found[name] for name in RULES if name in found):
+        counts = {split: f"{found['total']:,}" for split, found in parts_of(part).items()}
+        seen = part["copies"]["seen"]
+        line = {"rule": part["rule"], "classes": part["classes"], **counts}
+        lines.append(
+            line | {"test images also in training": f"{seen['images']:,}", "of the test (%)": cell(seen)}
+        )
+    return pd.DataFrame(lines)
+
+
+def duplicates(audit: Audit) -> pd.DataFrame:
+    """Byte-identical images within and across the splits, and under different labels."""
+    lines = []
+    for name, title in TITLES.items():
+        twins = audit.get(name, {}).get("duplicates")
+        if not twins:
+            continue
+        line = {"dataset": title, "groups": f"{twins['groups']:,}", "images in them": f"{twins['images']:,}"}
+        official = name != "ckplus"  # CK+ has no split of its own
+        for pair in ("train/val", "train/test", "val/test"):
+            line[pair] = f"{twins['across'].get(pair, 0):,}" if official else "–"
+        line["groups with several labels"] = f"{twins['conflicts']['groups']:,}"
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def imbalance(audit: Audit) -> pd.DataFrame:
+    """How uneven the classes are, and what always answering the most frequent one scores."""
+    lines = []
+    for name, title in TITLES.items():
+        part = audit.get(name, {}).get("imbalance")
+        if part:
+            lines.append(
+                {
+                    "dataset": title,
+                    "classes": part["classes"],
+                    "effective classes": f"{part['effective']:.1f}",
+                    "most frequent": part["most_frequent"],
+                    "rarest": ", ".join(part["rarest"]),
+                    "ratio": f"{part['ratio']:.1f}",
+                    "accuracy of always the most frequent (%)": cell(part["majority"]),
+                    "its balanced accuracy (%)": f"{100 / part['classes']:.1f}",
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def agreement(audit: Audit) -> pd.DataFrame:
+    """By class of FER2013: how many images have a majority, how many of them the same label, what else they are."""
+    labels = audit.get("labels")
+    if not labels:
+        return pd.DataFrame()
+    names, rows = labels["confusion"]["columns"], labels["confusion"]["rows"]
+    lines = []
+    for name in (c for c in ORDER if c in rows):
+        counts = dict(zip(names, labels["confusion"]["counts"][rows.index(name)], strict=True))
+        others = {c: n for c, n in counts.items() if NAMES.get(c, c) != name and c != NONE}
+        most = max(others, key=lambda c: others[c])
+        part = labels["by_class"][name]
+        lines.append(
+            {
+                "FER2013": name,
+                "images": f"{part['majority']['n']:,}",
+                "with a majority (%)": cell(part["majority"]),
+                "same label (%)": cell(part["same"]),
+                "else mostly": f"{most} ({100 * others[most] / max(part['same']['n'], 1):.0f} %)",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def ceilings(audit: Audit) -> pd.DataFrame:
+    """What FER2013's labels allow on PrivateTest, a line for each assumption."""
+    labels = audit.get("labels")
+    if not labels:
+        return pd.DataFrame()
+    found = labels["ceilings"]
+    voter = found["voter"]
+    low, high = voter["low"], voter["high"]
+    lines = [
+        (
+            "one annotator's answer",
+            "the likeliest answer",
+            f"{100 * low['mean']:.1f} to {100 * high['mean']:.1f} {bounds([low['interval'][0], high['interval'][1]])}",
+            low["n"],
+        ),
+        (
+            "FER2013's",
+            "FERPlus's majority, where there is one",
+            cell(found["majority"]),
+            found["majority"]["n"],
+        ),
+        (
+            "FER2013's",
+            "the most frequent of the seven classes among the votes",
+            mean_cell(found["guess"]),
+            found["guess"]["n"],
+        ),
+        (
+            "FER2013's",
+            "the label that FER2013 tends to give to such votes",
+            cell(found["fitted"]),
+            found["fitted"]["n"],
+        ),
+    ]
+    names = ("the label is", "the oracle answers", "accuracy (%)", "images")
+    return pd.DataFrame([dict(zip(names, (*line[:3], f"{line[3]:,}"), strict=True)) for line in lines])
+
+
+# -- CK+ ------------------------------------------------------------------------------------------------------------
+
+
+def draws(audit: Audit) -> pd.DataFrame:
+    """Random splits of CK+ by frame: shares over the seeds, mean and range, for each size of the test part."""
+    leaks = audit.get("ckplus", {}).get("leaks")
+    if not leaks:
+        return pd.DataFrame()
+    frame = pd.DataFrame(leaks["draws"])
+    lines = []
+    for fraction, part in frame.groupby("fraction"):
+        line = {
+            "test part": f"{100 * float(str(fraction)):.0f} %",
+            "frames": f"{part['n'].iloc[0]:,}",
+            "splits": len(part),
+        }
+        for column, title in (
+            ("sister_in_training", "with a frame of the same sequence in training (%)"),
+            ("person_in_training", "of a person in training (%)"),
+            ("nearest_right", "nearest neighbour is right (%)"),
+        ):
+            values = 100 * part[column] / part["n"]
+            line[title] = f"{values.mean():.1f} ({values.min():.1f}–{values.max():.1f})"
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def nearest(audit: Audit) -> pd.DataFrame:
+    """Accuracy of the nearest neighbour for each grouping, and whose face it finds on raw pixels."""
+    leaks = audit.get("ckplus", {}).get("leaks")
+    lines = []
+    for grouping in GROUPINGS if leaks else ():
+        kinds = leaks["nearest"][grouping]
+        part = kinds["raw"]
+        line: dict[str, str] = {"kept together": grouping}
+        for kind, found in kinds.items():
+            line[f"{kind} pixels (%)"] = f"{100 * found['accuracy']:.1f} {bounds(found['by_person'])}"
+        for name in RELATIONS:
+            found = part["neighbour"][name]
+            right = f" ({100 * found['right'] / found['n']:.0f} %)" if found["n"] else ""
+            line[f"finds {name} (is right)"] = f"{100 * found['n'] / part['n']:.0f} %{right}"
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def by_subject(results: Path | str) -> pd.DataFrame:
+    """`ferlib.chapters.by_subject` over the networks of all papers; empty as long as no fold has a record."""
+    rows = frame_rows()
+    found = []
+    for paper in dict.fromkeys(row.paper for row in rows):
+        frame = chapters.by_subject([row for row in rows if row.paper == paper], results)
+        if len(frame):
+            found.append(frame.assign(model=[f"{paper}: {name}" for name in frame["model"]]))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def frame_rows() -> list[Experiment]:
+    """Rows on CK+ that are split by frame."""
+    return [
+        row
+        for row in EXPERIMENTS.values()
+        if row.dataset == "ckplus" and row.dataset_options.get("protocol") == "frames"
+    ]
+
+
+# -- records --------------------------------------------------------------------------------------------------------
+
+
+def without_copies(results: Path | str, audit: Audit) -> pd.DataFrame:
+    """What the test images that training also holds do to each network's accuracy, a line for each row with a record.
+
+    ``copies add``: accuracy on the whole test part minus that on the images not in training, in points, with a 95 %
+    interval (Newcombe's, of the difference between seen and unseen images, times the share of seen ones). Of several
+    seeds, the mean; the interval counts the test images only. ``by their classes``: what the network would score on
+    the images in training if it recognised each class among them as often as among all test images.
+    """
+    lines = []
+    for row in EXPERIMENTS.values():
+        found = effect(row, results, audit) if row.dataset in ("fer2013", "ferplus") else None
+        if found:
+            lines.append(
+                {
+                    "dataset": TITLES[row.dataset],
+                    "model": found["label"],
+                    "test (%)": f"{100 * found['all']:.2f}",
+                    "not in training (%)": f"{100 * found['unseen']:.2f}",
+                    "in training (%)": f"{100 * found['seen']:.2f}",
+                    "by their classes (%)": "–"
+                    if found["expected"] is None
+                    else f"{100 * found['expected']:.2f}",
+                    "copies add (points)": f"{signed(100 * found['effect'])} {bounds(found['interval'], 2)}",
+                    "seeds": found["seeds"],
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def effect(row: Experiment, results: Path | str, audit: Audit) -> dict[str, Any] | None:
+    """Accuracies of one row on all, seen and unseen test images (fractions); None without record or seen images."""
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    whole = tables.parts_of(results, row.id)
+    parts = [p["result"][READING] for p in whole]
+    if not parts or parts[0]["n"] == parts[0]["unseen"]["n"]:
+        return None
+    n, rest = parts[0]["n"], parts[0]["unseen"]["n"]
+    right = np.mean([p["accuracy"] for p in parts]) * n
+    right_unseen = np.mean([p["unseen"]["accuracy"] for p in parts]) * rest
+    right_seen, seen = right - right_unseen, n - rest
+    interval = confint_proportions_2indep(
+        round(right_seen), seen, round(right_unseen), rest, method="newcomb", compare="diff"
+    )
+    return {
+        "label": f"{row.paper}: {row.row}" + star(whole),
+        "n": n,
+        "n_seen": seen,
+        "all": right / n,
+        "seen": right_seen / seen,
+        "unseen": right_unseen / rest,
+        "effect": right / n - right_unseen / rest,
+        "interval": [seen / n * float(bound) for bound in interval],
+        "seeds": len(parts),
+        "expected": expected(seen_of(row, audit), parts, seen),
+    }
+
+
+def seen_of(row: Experiment, audit: Audit) -> Mapping[str, Any]:
+    """The audit's counts of test images in training, by class, under this row's protocol; empty where it has none."""
+    options = row.dataset_options
+    part = audit.get(row.dataset, {})
+    if row.dataset == "ferplus":
+        part = part.get("rules", {}).get(f"{options.get('rule', 'majority')}{options.get('classes', 8)}", {})
+    elif options.get("protocol") == "merged":
+        part = part.get("merged", {})
+    found: Mapping[str, Any] = part.get("copies", {}).get("by_class", {})
+    return found
+
+
+def expected(seen: Mapping[str, Any], results: list[Any], n: int) -> float | None:
+    """Mean recall over the classes, weighted by the seen images of each; None where the audit counts others than n."""
+    counts = {name: part["images"] for name, part in seen.items()}
+    if not counts or sum(counts.values()) != n:
+        return None
+    recall = {
+        c: np.mean([r["per_class_recall"][c] for r in results]) if k else 0.0 for c, k in counts.items()
+    }
+    return float(sum(k * recall[c] for c, k in counts.items()) / n)
+
+
+def on_fer2013(results: Path | str) -> pd.DataFrame:
+    """Accuracies on FER2013's PrivateTest that the papers print for their own networks, and ours beside them (%).
+
+    One line for each printed cell, with ours (mean over seeds, Wilson interval) from the first of its rows that has a
+    record. Columns ``label``, ``published``, ``ours``, ``low``, ``high``; NaN where there is none.
+    """
+    lines: dict[tuple[str, str, float], dict[str, Any]] = {}
+    for row in EXPERIMENTS.values():
+        printed = printed_accuracy(row)
+        if row.dataset != "fer2013" or row.dataset_options.get("protocol") != "official" or printed is None:
+            continue
+        key = (row.paper, cell_of(row), printed)
+        line = lines.setdefault(key, {"label": f"{row.paper}: {cell_of(row)}", "published": printed})
+        parts = tables.parts_of(results, row.id)
+        if parts and "ours" not in line:
+            result = parts[0]["result"][READING]
+            value = float(np.mean([p["result"][READING]["accuracy"] for p in parts]))
+            low, high = wilson(round(value * result["n"]), result["n"])
+            line |= {"ours": 100 * value, "low": 100 * low, "high": 100 * high}
+            line["label"] += star(parts)
+    columns = ["label", "published", "ours", "low", "high"]
+    return pd.DataFrame(list(lines.values())).reindex(columns=columns)
+
+
+def runs_behind(results: Path | str) -> str:
+    """How many rows of FER2013 and FERPlus have a record, in words."""
+    rows = [row for row in EXPERIMENTS.values() if row.dataset in ("fer2013", "ferplus")]
+    done = sum(bool(tables.parts_of(results, row.id)) for row in rows)
+    return f"{done} of {some(len(rows), 'row')}"

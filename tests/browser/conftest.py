@@ -1,0 +1,84 @@
+"""The two pages with controls as a small book of their own, served, and a real browser to open them."""
+
+import functools
+import os
+import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from ferlib import book, explorer
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = os.environ.get("FERLIB_CACHE")  # before tests/conftest.py sets one of its own
+PAGES = ("explorer", "your_face")
+TOC = "format: jb-book\nroot: book/intro\nchapters:\n" + "".join(
+    f"- file: book/{p}\n" for p in (*PAGES, "references")
+)
+
+
+def browser_path() -> str | None:
+    """Debian's chromium, or what ``FERLIB_CHROMIUM`` names."""
+    names = (os.environ.get("FERLIB_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """The pages' data, made from the committed records and weights."""
+    out = tmp_path_factory.mktemp("explorer") / "data"
+    with pytest.MonkeyPatch.context() as patch:  # the runtime of 33 MB may come from the user's own cache
+        patch.delenv("FERLIB_CACHE", raising=False)
+        if CACHE:
+            patch.setenv("FERLIB_CACHE", CACHE)
+        explorer.build(out, ROOT / "results")
+    return out
+
+
+@pytest.fixture(scope="session")
+def html(data, tmp_path_factory):
+    """The built pages, strictly, as in the book; `ferlib.book.check` has passed."""
+    work = tmp_path_factory.mktemp("book")
+    src = work / "src"
+    shutil.copytree(ROOT / "book", src / "book", ignore=shutil.ignore_patterns("data"))
+    shutil.copytree(data, src / "book" / "_static" / "explorer" / "data")
+    for path in (src / "book").glob("*.md"):
+        if path.stem not in (*PAGES, "references"):
+            path.unlink()
+    shutil.copy(ROOT / "_config.yml", src)
+    (src / "_toc.yml").write_text(TOC)
+    (src / "book" / "intro.md").write_text("# A trial\n")
+    found = book._sphinx(src, work)
+    assert book.check(found, src / "_toc.yml") == []
+    return found
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def url(html):
+    """Where the pages are served on this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(html)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
+    path = browser_path()
+    if path is None:
+        pytest.skip("no chromium; install Debian's package chromium, or set FERLIB_CHROMIUM")
+    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--mute-audio", *camera]
+        )
+        yield found
+        found.close()
