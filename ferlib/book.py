@@ -389,7 +389,8 @@ def _timed_run(
 def _publishable(notebook: Path) -> nbformat.NotebookNode:
     """The executed notebook without times and folders: papermill's metadata and its injected cell."""
     nb = _read_notebook(notebook)
-    nb.metadata.pop("papermill", None)
+    for name in ("papermill", "widgets"):  # a page without a kernel has no use for the state of widgets
+        nb.metadata.pop(name, None)
     nb.cells = [cell for cell in nb.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     for cell in nb.cells:
         for name in ("papermill", "execution"):

@@ -25,7 +25,7 @@ from ferlib.losses import Loss, build_loss
 from ferlib.models import build
 from ferlib.outcome import score
 from ferlib.pixels import Pixels, class_weights, epoch_order
-from ferlib.recipe import averaged, with_mirror
+from ferlib.recipe import averaged, settle, with_mirror
 from ferlib.recipe import validate as validate_recipe
 from ferlib.schedules import Schedule, build_optimiser, build_schedule
 
@@ -376,6 +376,10 @@ def keep_best(state: State, epoch: int, logits: dict[str, np.ndarray], labels: d
 def evaluate_epoch(job: Job, state: State, epoch: int, line: dict[str, float]) -> None:
     """Validation and test after an epoch: history, best readings, learning rate, checkpoint."""
     began = time.perf_counter()
+    if images := job.row.recipe.get("settle"):
+        data = job.parts["train"]
+        with torch.autocast(job.device.type, torch.bfloat16, enabled=job.dtype == torch.bfloat16):
+            settle(state.judged, data.finish(data.batch(slice(0, images))[0]))
     logits = {}
     for split in ("val", "test"):
         try:

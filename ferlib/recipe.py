@@ -8,6 +8,8 @@ average    decay       evaluate, and keep, the exponential moving average of the
 targets    "votes"     the annotators' votes as a distribution over classes, for losses that take one
                        (Barsoum et al. 2016, "cross-entropy loss" on the label distribution)
 mirror     True        at evaluation, the mean of the probabilities of an image and its mirror image
+settle     n           before evaluation, the statistics of batch normalisation taken anew from n training
+                       images: for runs so short that a running mean has not left its start
 =========  ==========  ================================================================================
 """
 
@@ -22,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ferlib.errors import FerlibError
 
-KNOWN = ("average", "targets", "mirror")
+KNOWN = ("average", "targets", "mirror", "settle")
 
 
 def validate(recipe: Mapping[str, Any]) -> None:
@@ -33,6 +35,8 @@ def validate(recipe: Mapping[str, Any]) -> None:
         raise FerlibError(f"recipe: average must lie between 0 and 1, not {recipe['average']}")
     if recipe.get("targets", "votes") != "votes":
         raise FerlibError(f"recipe: targets can be 'votes', not {recipe['targets']!r}")
+    if not (isinstance(recipe.get("settle", 2), int) and recipe.get("settle", 2) > 1):
+        raise FerlibError(f"recipe: settle must be a number of images from 2 on, not {recipe['settle']!r}")
     if not isinstance(recipe.get("mirror", True), bool):
         raise FerlibError(f"recipe: mirror must be true or false, not {recipe['mirror']!r}")
 
@@ -46,6 +50,28 @@ def averaged(model: nn.Module, recipe: Mapping[str, Any]) -> AveragedModel | Non
         return None
     follow = get_ema_multi_avg_fn(recipe["average"])
     return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
+
+
+@torch.no_grad()
+def settle(model: nn.Module, x: Tensor) -> None:
+    """Give every batch normalisation of ``model`` the statistics of ``x`` (N, C, H, W); nothing else changes.
+
+    As torch's `update_bn`, but dropout stays off, so that no random number is drawn.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    was_training = model.training
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over what comes
+        norm.train()
+    model(x)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.train(was_training)
 
 
 def distributions(votes: Any, recipe: Mapping[str, Any], name: str) -> Tensor | None:

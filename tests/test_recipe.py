@@ -133,3 +133,20 @@ def test_the_kept_weights_are_the_averaged_ones(tmp_path):
         found = recipe.with_mirror(model, x)
     stored = records.read_predictions(path)["val_selected_test_logits"]
     assert np.abs(found.numpy() - stored).max() < 0.05  # bfloat16 in the run
+
+
+def test_settled_statistics_are_those_of_the_images():
+    torch.manual_seed(3)
+    model = build("small_resnet", classes=3, size=16, **SMALL)
+    model.train()
+    x = torch.rand(64, 1, 16, 16)
+    state = torch.get_rng_state()
+    recipe.settle(model, x)
+    assert torch.equal(torch.get_rng_state(), state) and model.training  # dropout drew nothing
+    first = model.blocks[0].norm1
+    with torch.no_grad():
+        stem = model.stem(x)
+    assert torch.allclose(first.running_mean, stem.mean((0, 2, 3)), atol=1e-6)
+    assert torch.allclose(first.running_var, stem.var((0, 2, 3)), rtol=1e-4)
+    assert first.momentum == 0.1
+    recipe.settle(torch.nn.Linear(2, 2), x)  # a network without normalisation: nothing to do
