@@ -11,6 +11,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -116,6 +117,13 @@ def pdf(html: Path, pages: Sequence[str], out: Path) -> Path:
     """
     if missing := why_no_pdf():
         raise FerlibError(missing.removeprefix("no PDF: "))
+    with ThreadPoolExecutor(
+        1
+    ) as apart:  # playwright refuses a thread that runs an event loop, as notebooks do
+        return apart.submit(_print, html, pages, out).result()
+
+
+def _print(html: Path, pages: Sequence[str], out: Path) -> Path:
     from playwright.sync_api import Error, sync_playwright
     from pypdf import PdfReader, PdfWriter
 

@@ -378,8 +378,11 @@ def evaluate_epoch(job: Job, state: State, epoch: int, line: dict[str, float]) -
     began = time.perf_counter()
     if images := job.row.recipe.get("settle"):
         data = job.parts["train"]
+        spread = torch.linspace(
+            0, len(data) - 1, min(images, len(data))
+        ).long()  # files may be sorted by class
         with torch.autocast(job.device.type, torch.bfloat16, enabled=job.dtype == torch.bfloat16):
-            settle(state.judged, data.finish(data.batch(slice(0, images))[0]))
+            settle(state.judged, data.finish(data.batch(spread.to(job.device))[0]))
     logits = {}
     for split in ("val", "test"):
         try:

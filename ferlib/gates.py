@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,13 @@ def check(html: Path, pages: Sequence[str]) -> list[Visit]:
     """Every page, opened in a browser. Raises FerlibError where browser or packages are missing."""
     if missing := why_not():
         raise FerlibError(missing)
+    with ThreadPoolExecutor(
+        1
+    ) as apart:  # playwright refuses a thread that runs an event loop, as notebooks do
+        return apart.submit(_visit_all, html, pages).result()
+
+
+def _visit_all(html: Path, pages: Sequence[str]) -> list[Visit]:
     from playwright.sync_api import sync_playwright
 
     visits = []

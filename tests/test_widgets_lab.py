@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,24 +20,12 @@ import pytest
 from ferlib import widgets_networks
 
 WAIT = int(os.environ.get("FERLIB_BROWSER_SECONDS", "120"))  # for a kernel and its imports, on a busy machine
-NAMES = (os.environ.get("FERLIB_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+pytestmark = pytest.mark.xdist_group("browser")  # one browser for all
 CELL = """\
 from pathlib import Path
 from ferlib import widgets
 view = widgets.explore(demonstrations=Path("none"))
 view.box"""
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    path = next((found for name in NAMES if name and (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip("no chromium; install Debian's package chromium, or set FERLIB_CHROMIUM")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,6 @@ TOC = "format: jb-book\nroot: book/intro\nchapters:\n" + "".join(
 )
 
 
-def browser_path() -> str | None:
-    """Debian's chromium, or what ``FERLIB_CHROMIUM`` names."""
-    names = (os.environ.get("FERLIB_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-    return next((found for name in names if name and (found := shutil.which(name))), None)
-
-
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     """The pages' data, made from the committed records and weights."""
@@ -67,18 +61,3 @@ def url(html):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    path = browser_path()
-    if path is None:
-        pytest.skip("no chromium; install Debian's package chromium, or set FERLIB_CHROMIUM")
-    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--mute-audio", *camera]
-        )
-        yield found
-        found.close()
