@@ -32,3 +32,8 @@ def test_files_of_the_theme_are_left_alone(tmp_path):
     finish(tmp_path)
     assert ICONS not in (tmp_path / "notebooks" / "one.html").read_text()
     assert ICONS in (tmp_path / "_static" / "webpack-macros.html").read_text()
+
+
+def test_a_path_is_no_alternative_text():
+    assert "_images" not in lighten('<img alt="../_images/ab12.svg" src="a.svg">')
+    assert 'alt="two bars"' in lighten('<img alt="two bars" src="a.svg">')
