@@ -141,6 +141,8 @@ def run(
     shown = {}
     for original in rows:
         small = replace(quick(original, real=data_root is not None), **(changes or {}))
+        # a demonstration is no evidence: a shorter one may take the place of an older, longer one
+        records.path_of(settings.results, small.id, seed).unlink(missing_ok=True)
         part = records.read(train.run(small, seed, settings, original=original))["reproducible"]
         shown[f"{original.row} ({part['data']['name']}, {part['profile']})"] = part
     return shown

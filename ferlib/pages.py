@@ -29,7 +29,8 @@ def lighten(page: str) -> str:
     page = _ICONS.sub("", page)
     if not _MATH.search(page):
         page = _MATHJAX.sub("", page)
-    page = page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')  # its items are none
+    # a list whose items are none
+    page = page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     page = _NO_ALT.sub(r'\1Figure; the text beside it says what it shows"', page)
     page = _IMAGE.sub('<img loading="lazy"', page)
     return page

@@ -1,0 +1,135 @@
+"""Figures of the measures: zones over a mean face, shares with intervals, removal and randomisation curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ferlib.measures import MIDDLE, ZONES
+from ferlib.measures_claims import FACE
+from ferlib.measures_tables import Run
+
+MARKERS = "osD^vPX"
+STYLES = ("-", "--", ":", "-.")
+COLOURS = (0, 1, 2, 3, 4, 5, 6, 8, 9)  # but for the palette's grey, which is that of the random maps
+
+
+def zones(faces: Mapping[str, np.ndarray]) -> Figure:
+    """`ZONES` and the middle of the image (dotted) over mean faces (H, W) by title."""
+    columns = min(len(faces), 3)
+    rows = -(-len(faces) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 2.85 * rows), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, (title, face) in zip(axes.flat, faces.items(), strict=False):
+        low, high = np.percentile(face, [1, 99])  # stretched: means have little contrast
+        ax.imshow(face, cmap="gray", vmin=low, vmax=high, extent=(0, 1, 1, 0), interpolation="bilinear")
+        for i, (name, (left, top, right, bottom)) in enumerate(ZONES.items()):
+            ax.add_patch(
+                Rectangle(
+                    (left, top), right - left, bottom - top, fill=False, edgecolor=f"C{i}", linewidth=1.8
+                )
+            )
+            ax.text(
+                left + 0.01,
+                top + 0.01,
+                name,
+                color="white",
+                fontsize="x-small",
+                va="top",
+                bbox={"facecolor": f"C{i}", "pad": 1, "linewidth": 0},
+            )
+        left, top, right, bottom = MIDDLE
+        ax.add_patch(
+            Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor="w", linestyle=":")
+        )
+        ax.set_title(title, fontsize="small")
+    return figure
+
+
+def shares(runs: Mapping[str, Run]) -> Figure:
+    """Share of Grad-CAM in each zone with its 95 % interval, a line for each run; dashed: the zone's area."""
+    names = (*FACE, "middle")
+    figure, axes = plt.subplots(
+        1, len(names), figsize=(2.5 * len(names), 0.36 * len(runs) + 1.3), sharey=True
+    )
+    for ax, zone in zip(axes, names, strict=True):
+        for y, run in enumerate(runs.values()):
+            e = run.found["summary"]["layers"][run.found["layer"]]["share"][zone]
+            if e["mean"] is not None:
+                mean, low, high = (100 * e[k] for k in ("mean", "low", "high"))
+                ax.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt="o", color="C0", capsize=3)
+            ax.axvline(100 * run.found["areas"][zone], color="0.3", linestyle="--", linewidth=1, zorder=0)
+        ax.set(title=zone, xlabel="share (%)", xlim=(0, None))
+    axes[0].set_yticks(range(len(runs)), list(runs))
+    axes[0].invert_yaxis()
+    return figure
+
+
+def removal(runs: Mapping[str, Run]) -> Figure:
+    """Mean probability of the true class while pixels are deleted (left) and inserted (right); grey: random maps."""
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.7 + 0.14 * len(runs)), sharey=True)
+    for ax, kind in zip(axes, ("deletion", "insertion"), strict=True):
+        for i, (title, run) in enumerate(runs.items()):
+            found = run.found["removal"]
+            x = 100 * np.array(found["fractions"])
+            style = {"marker": MARKERS[i % 7], "markersize": 4, "linestyle": STYLES[i % 4]}
+            colour = f"C{COLOURS[i % len(COLOURS)]}"
+            ax.plot(x, found["curves"][kind]["map"], color=colour, label=title, **style)
+            ax.plot(x, found["curves"][kind]["random"], color="0.7", zorder=0, **style)
+        word = "replaced" if kind == "deletion" else "shown"
+        ax.set(title=kind, xlabel=f"pixels {word}, highest of the map first (%)", ylim=(0, 1))
+    axes[0].set_ylabel("probability of the true class")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+    return figure
+
+
+def randomised(runs: Mapping[str, Run]) -> Figure:
+    """Mean rank correlation with the trained network's map while its parts are made random from the top down."""
+    columns = min(len(runs), 3)
+    rows = -(-len(runs) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(max(3.3 * columns, 4), 3.3 * rows), sharey=True, squeeze=False
+    )
+    for ax in axes.flat[len(runs) :]:
+        ax.axis("off")
+    for ax, (title, run) in zip(axes.flat, runs.items(), strict=False):
+        found, summary = run.found["randomised"], run.found["summary"]["randomised"]
+        for x, part in enumerate(found["order"]):
+            e = summary[part]
+            if e["mean"] is not None:
+                ax.errorbar(
+                    x,
+                    e["mean"],
+                    yerr=[[e["mean"] - e["low"]], [e["high"] - e["mean"]]],
+                    fmt="o",
+                    color="C0",
+                    capsize=3,
+                )
+        others = summary["others"]
+        if others["mean"] is not None:
+            ax.axhspan(others["low"], others["high"], color="0.85", zorder=0)
+        ax.axhline(0, color="0.4", linewidth=0.8)
+        ax.set_xticks(range(len(found["order"])), found["order"], rotation=90, fontsize="small")
+        ax.set_title(f"{title}\n{run.found['layer']}", fontsize="x-small")
+    axes[0, 0].set_ylim(-0.5, 1.05)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("rank correlation")
+    return figure
+
+
+def regions(images: np.ndarray, masks: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Figure:
+    """Synthetic faces (N, H, W), uint8, with the outline of their regions and a map (N, H, W) over each."""
+    figure, axes = plt.subplots(1, len(images), figsize=(1.6 * len(images), 2.0), squeeze=False)
+    for ax, image, mask, one, title in zip(axes[0], images, masks, maps, titles, strict=True):
+        ax.imshow(image, cmap="gray", vmin=0, vmax=255)
+        ax.imshow(one, cmap="viridis", alpha=0.55, vmin=0)
+        if mask.any():
+            ax.contour(mask, levels=[0.5], colors="w", linewidths=1.5)
+        ax.set_title(title, fontsize="small")
+        ax.axis("off")
+    return figure

@@ -1,0 +1,537 @@
+"""Measures of attention maps on maps made by hand, the files that keep them, the tables and verdicts made from them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from recorded import record
+from scipy.stats import spearmanr
+from torch import nn
+from toy import settings, toy
+
+from ferlib import (
+    measures,
+    measures_checks,
+    measures_claims,
+    measures_figures,
+    measures_file,
+    measures_run,
+    measures_tables,
+    records,
+    train,
+)
+from ferlib.errors import FerlibError, RecordError
+from ferlib.experiments import get, quick
+from ferlib.explain import CamResult
+from ferlib.models import build
+from ferlib.pixels import Pixels
+
+CPU = torch.device("cpu")
+
+
+# --- where cells look
+
+
+class Chain(nn.Module):
+    def __init__(self, *layers):
+        super().__init__()
+        self.net = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.net(x).mean((2, 3)), {"attention": {}}
+
+
+def conv(kernel, stride=1, padding=0):
+    torch.manual_seed(0)
+    return nn.Conv2d(1, 4, kernel, stride, padding, padding_mode="zeros")
+
+
+def test_centres_are_the_middle_of_a_kernel():
+    """3x3, stride 2, no padding: cell i sees the pixels 2i .. 2i + 2, whose middle is 2i + 1.5 from the edge."""
+    layer = conv(3, 2)
+    layer.weight.data = torch.ones_like(layer.weight)
+    found = measures.centres(Chain(layer), torch.rand(4, 1, 17, 17), "net.0")
+    np.testing.assert_allclose(found.rows, 2 * np.arange(8) + 1.5, atol=1e-6)
+    np.testing.assert_allclose(found.columns, found.rows)
+    spread = measures.even((8, 8), 17).rows
+    assert found.rows[-1] < spread[-1]  # an even spread would have the last cell further right
+
+
+def test_centres_at_a_padded_edge_lie_further_in():
+    layer = conv(3, 1, padding=1)
+    layer.weight.data = torch.ones_like(layer.weight)
+    rows = measures.centres(Chain(layer), torch.rand(4, 1, 8, 8), layer).rows
+    np.testing.assert_allclose(rows, [1, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7], atol=1e-6)
+
+
+def test_rows_and_columns_may_differ():
+    layer = nn.Conv2d(1, 1, (1, 3), stride=(1, 2))
+    layer.weight.data = torch.tensor([[[[0.0, 0.0, 1.0]]]])  # reacts to the last of three pixels
+    found = measures.centres(Chain(layer), torch.rand(2, 1, 4, 9), "net.0")
+    np.testing.assert_allclose(found.rows, [0.5, 1.5, 2.5, 3.5])
+    np.testing.assert_allclose(found.columns, [2.5, 4.5, 6.5, 8.5])
+
+
+def test_cells_without_gradient_stay_and_a_mirror_is_refused():
+    class Dead(nn.Module):
+        def forward(self, x):
+            return torch.cat([x[:, :, :2], 0 * x[:, :, 2:]], 2)
+
+    np.testing.assert_allclose(
+        measures.centres(Chain(Dead()), torch.rand(2, 1, 4, 4), "net.0").rows, [0.5, 1.5, 2.5, 3.5]
+    )
+
+    class Mirror(nn.Module):
+        def forward(self, x):
+            return x.flip(2)
+
+    with pytest.raises(FerlibError, match="in their order"):
+        measures.centres(Chain(Mirror()), torch.rand(2, 1, 4, 4), "net.0")
+
+
+def test_stretch():
+    maps = np.random.default_rng(0).random((3, 6, 5), np.float32)
+    custom = measures.stretch(maps, measures.even((6, 5), 48), 48)
+    np.testing.assert_allclose(custom, CamResult(maps).upsampled((48, 48)), atol=1e-6)
+    peak = np.zeros((1, 3, 3))
+    peak[0, 1, 2] = 1
+    at = measures.Centres(np.array([4.5, 10.5, 40.5]), np.array([3.5, 20.5, 30.5]))
+    placed = measures.stretch(peak, at, 48)[0]
+    assert placed[10, 30] == 1 and placed[10, 47] == 1  # constant beyond the outermost centre
+    assert placed[10, 25] == pytest.approx(0.5) and placed[7, 30] == pytest.approx(0.5)
+    assert not placed[:5].any() and not placed[41:].any()
+
+
+# --- regions
+
+MAPS = np.array([[[1.0, 2.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]], [[2.0, 2.0], [2.0, 2.0]]])
+LEFT = np.array([[True, False], [True, False]])
+
+
+def test_shares_by_hand():
+    np.testing.assert_allclose(measures.shares(MAPS, LEFT), [0.4, np.nan, 0.5])
+    own = np.stack([LEFT, LEFT, ~LEFT & [[True, True], [False, False]]])
+    np.testing.assert_allclose(measures.shares(MAPS, own), [0.4, np.nan, 0.25])
+
+
+def test_hits_by_hand():
+    np.testing.assert_allclose(measures.hits(MAPS, ~LEFT), [1, np.nan, 0.5])
+    np.testing.assert_allclose(measures.hits(MAPS, LEFT), [0, np.nan, 0.5])
+
+
+def test_zones_do_not_overlap_and_keep_their_area():
+    found = measures.zones("ckplus", 48)
+    assert list(found) == ["eyes", "nose", "mouth", "middle"]
+    assert sum(found[z].astype(int) for z in ("eyes", "nose", "mouth")).max() == 1
+    pixels = {name: int(mask.sum()) for name, mask in found.items()}
+    assert pixels == {"eyes": 34 * 11, "nose": 14 * 10, "mouth": 23 * 14, "middle": 24 * 24}
+    for name, mask in measures.zones("fer2013", 96).items():
+        assert mask.mean() == pytest.approx(found[name].mean())
+    assert found["eyes"][16, 16] and found["nose"][28, 24] and found["mouth"][39, 24]
+    with pytest.raises(FerlibError, match="zones are known for ckplus, fer2013, ferplus only"):
+        measures.zones("rafdb", 100)
+
+
+# --- removal
+
+
+class OnePixel(nn.Module):
+    """The first class's logit is 8 times the pixel (1, 2) less 4, the others' are 0."""
+
+    def forward(self, x):
+        first = 8 * x[:, 0, 1, 2] - 4
+        return torch.stack([first, 0 * first, 0 * first], 1), {"attention": {}}
+
+
+def pixels():
+    data = toy(60)
+    images = np.zeros((60, 4, 4), np.uint8)
+    images[:, 1, 2] = 255
+    return Pixels(replace(data, images=images, labels=0 * data.labels), "test", CPU)
+
+
+def test_removal_of_the_only_pixel_that_counts():
+    data = pixels()
+    high, low = (np.exp(z) / (np.exp(z) + 2) for z in (4, -4))
+    good = np.zeros((2, 4, 4))
+    good[:, 1, 2] = 1
+    black = torch.zeros(1, 1, 4, 4)
+    found = measures_checks.removal(OnePixel(), data, np.array([0, 3]), good, black, steps=4)
+    np.testing.assert_allclose(found.fractions, [0, 0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(found.deletion, [[high, low, low, low, low]] * 2, rtol=1e-5)
+    np.testing.assert_allclose(found.insertion, [[low, high, high, high, high]] * 2, rtol=1e-5)
+    np.testing.assert_allclose(found.area("deletion"), low + (high - low) / 8, rtol=1e-5)
+    np.testing.assert_allclose(found.area("insertion"), high - (high - low) / 8, rtol=1e-5)
+    bad = measures_checks.removal(OnePixel(), data, np.array([0, 3]), -good, black, steps=4)
+    np.testing.assert_allclose(bad.deletion, [[high] * 4 + [low]] * 2, rtol=1e-5)
+
+
+def test_equal_pixels_go_in_an_order_drawn_at_random():
+    """From the upper left, the pixel (1, 2) would be the seventh of sixteen to go."""
+    steps, black = 16, torch.zeros(1, 1, 4, 4)
+    flat = np.ones((1, 4, 4))
+    curves = [
+        measures_checks.removal(OnePixel(), pixels(), np.array([0]), flat, black, steps=steps).deletion
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(*curves)
+    rank = np.random.default_rng(0).random((4, 4)).ravel().argsort().argsort()[6]
+    assert int((curves[0] > 0.5).sum()) == rank + 1 != 7
+
+
+def test_mean_face_has_the_size_of_the_network():
+    data = toy()
+    small = Pixels(data, "test", CPU, 24)
+    face = measures_run.mean_face(data.images[data.where("train")], small)
+    assert face.shape == (1, 1, 24, 24) and face.min() > 0 and face.max() < 1
+    own = measures_run.mean_face(data.images[:2], Pixels(data, "test", CPU))
+    np.testing.assert_allclose(own[0, 0].numpy(), data.images[:2].mean(0) / 255, rtol=1e-5)
+
+
+# --- randomising
+
+
+def network(name, **options):
+    torch.manual_seed(3)
+    return build(name, classes=7, **options).eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("amdcnn", ["awfm", "mcm", "acm", "dfem4", "dfem3", "dfem2", "dfem1", "sfem"]),
+        ("se_cnn", ["classifier", "norm", "fully_connected", "block3", "block2", "block1"]),
+        ("msca_resnet", ["classifier", "unit3", "unit2", "unit1", "attention", "conv"]),
+    ],
+)
+def test_parts_from_the_top(name, expected):
+    found = measures_checks.parts(network(name), torch.rand(1, 1, 48, 48))
+    assert sorted(found) == sorted(expected)
+    stages = [part for part in found if part[-1].isdigit()]
+    assert stages == [part for part in expected if part[-1].isdigit()]
+    assert found.index(expected[0]) < found.index(stages[0]) and found[-1] == expected[-1]
+
+
+def test_cascade_changes_one_part_at_a_time():
+    trained, fresh = network("msca_resnet"), build("msca_resnet", classes=7).eval()
+    before = {k: v.clone() for k, v in trained.state_dict().items()}
+    names = dict(trained.named_parameters())
+    done, x = set(), torch.rand(6, 1, 48, 48)
+    for name, net in measures_checks.cascade(trained, fresh, x):
+        done.add(name)
+        for key, value in net.named_parameters():
+            source = fresh if measures_checks.part_of(key.rpartition(".")[0]) in done else trained
+            assert torch.equal(value, source.get_parameter(key)), (name, key)
+        for (
+            key,
+            value,
+        ) in net.named_buffers():  # statistics too are those of training where nothing is random yet
+            if measures_checks.part_of(key.rpartition(".")[0]) not in done:
+                assert torch.equal(value, before[key]), (name, key)
+    assert done == {measures_checks.part_of(k.rpartition(".")[0]) for k in names}
+    assert all(torch.equal(v, before[k]) for k, v in trained.state_dict().items())
+
+
+def test_recalibrated_statistics_are_those_of_the_images():
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, momentum=0.3), nn.Dropout(0.9)).eval()
+    x = torch.rand(8, 1, 9, 9)
+    net[1].running_mean += 5
+    measures_checks.recalibrate(net, x)
+    maps = net[0](x)
+    torch.testing.assert_close(net[1].running_mean, maps.mean((0, 2, 3)))
+    torch.testing.assert_close(net[1].running_var, maps.var((0, 2, 3)))
+    assert net[1].momentum == 0.3 and not any(m.training for m in net.modules())
+    measures_checks.recalibrate(net, 2 * x, {"0", "2"})  # not the part that holds the normalisation
+    torch.testing.assert_close(net[1].running_mean, maps.mean((0, 2, 3)))
+
+
+def test_rank_correlation_is_spearmans():
+    rng = np.random.default_rng(2)
+    first, second = rng.random((4, 5, 5)), rng.integers(0, 4, (4, 5, 5))
+    found = measures_checks.rank_correlation(first, second)
+    expected = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(first, second, strict=True)]
+    np.testing.assert_allclose(found, expected)
+    assert np.isnan(measures_checks.rank_correlation(first, np.ones_like(first))).all()
+    np.testing.assert_allclose(measures_checks.rank_correlation(first, np.exp(first)), 1)
+
+
+# --- over images
+
+
+def test_summary_leaves_out_what_is_missing_and_resamples_people():
+    values = np.array([0.2] * 20 + [0.8] * 20 + [np.nan])
+    found = measures.summary(values)
+    assert (found["n"], found["missing"], found["mean"]) == (40, 1, pytest.approx(0.5))
+    people = measures.summary(values, np.array(["a"] * 20 + ["b"] * 21))
+    assert people["low"] == pytest.approx(0.2) and people["high"] == pytest.approx(0.8)
+    assert 0.2 < found["low"] < 0.45 and 0.55 < found["high"] < 0.8
+    assert measures.summary(np.array([np.nan]))["mean"] is None
+
+
+def test_paired_takes_images_that_both_have():
+    a, b = np.array([0.1, 0.2, np.nan, 0.4]), np.array([0.3, np.nan, 0.5, 0.6])
+    found = measures.paired(a, b)
+    assert found["n"] == 2 and found["mean"] == pytest.approx(0.2)
+    with pytest.raises(FerlibError, match="all-zero"):
+        measures.paired(np.array([np.nan]), np.array([1.0]))
+
+
+# --- the file beside a record
+
+
+def facts(mean, n=30, **layers):
+    """Measures of n images of 10 people; Grad-CAM's share in each zone varies around ``mean``."""
+    rng = np.random.default_rng(5)
+    wave = np.clip(mean + 0.02 * rng.standard_normal(n), 0, 1)
+
+    def one(at, zero=0):
+        values = {z: measures_file.numbers(at) for z in ("eyes", "nose", "mouth", "middle")}
+        centres = [4.0, 12, 20, 28, 36, 44]
+        kinds = {k: dict(values) for k in ("share", "even", "hit")}
+        return {"grid": [6, 6], "rows": centres, "columns": centres, "zero": zero, **kinds}
+
+    gap = wave.copy()
+    gap[-1] = np.nan
+    area = {"map": [0.3, 0.2, 0.4], "random": [0.5, 0.5, 0.6]}
+    curve = {"map": [0.9, 0.1], "random": [0.9, 0.1]}
+    return {
+        "part": "test",
+        "target": "true class",
+        "head": "score",
+        "layer": "unit3",
+        "images": {
+            "ids": [f"test{i}" for i in range(n)],
+            "classes": ["happy"] * n,
+            "people": [f"S{i % 10}" for i in range(n)],
+            "recognised": [True] * n,
+        },
+        "areas": {"eyes": 0.16, "nose": 0.06, "mouth": 0.14, "middle": 0.25},
+        "layers": {"unit2": one(wave), "unit3": one(gap, zero=1), **layers},
+        "removal": {
+            "sample": [0, 10, 20],
+            "fractions": [0.0, 1.0],
+            "deletion": area,
+            "insertion": {"map": [0.7, 0.6, 0.6], "random": [0.5, 0.4, 0.6]},
+            "curves": {"deletion": curve, "insertion": curve},
+        },
+        "randomised": {
+            "order": ["classifier", "unit3"],
+            "parts": {"classifier": [0.9, 0.8, 0.7], "unit3": [0.1, None, -0.1]},
+            "zero": {"classifier": 0, "unit3": 1},
+            "others": [0.2, 0.1, 0.3],
+        },
+    }
+
+
+def kept(folder, identifier, mean, seed=0, profile="reduced"):
+    """A record with measures beside it; returns the record."""
+    path = record(folder, identifier, seed, dataset="ckplus", profile=profile)
+    found = records.read(path)
+    found["reproducible"]["data"]["fingerprint"] = "f"
+    measures_file.write(folder, found, facts(mean))
+    return found
+
+
+def test_round_trip_and_records_are_not_confused(tmp_path):
+    kept(tmp_path, "msca_resnet-ckplus-plain", 0.1)
+    path = measures_file.path_of(tmp_path, "msca_resnet-ckplus-plain", 0)
+    found = measures_file.read(tmp_path, "msca_resnet-ckplus-plain", 0)
+    assert path.name == "measures-seed0.json" and found["layer"] == "unit3"
+    assert len(records.load_all(tmp_path, "msca_resnet-ckplus-plain")) == 1
+    share = measures_file.array(found["layers"]["unit3"]["share"]["nose"])
+    told = found["summary"]["layers"]["unit3"]["share"]["nose"]
+    assert np.isnan(share[-1]) and (told["n"], told["missing"]) == (29, 1)
+    expected = measures.summary(share, np.array(found["images"]["people"]))
+    assert told == {k: round(v, 4) if isinstance(v, float) else v for k, v in expected.items()}
+    assert found["summary"]["randomised"]["unit3"]["n"] == 2
+
+
+def change(path, edit, *, seal=True):
+    found = json.loads(path.read_text())
+    edit(found)
+    if seal:
+        found["sha256"] = records.sha256({k: v for k, v in found.items() if k != "sha256"})
+    path.write_text(json.dumps(found))
+
+
+@pytest.mark.parametrize(
+    ("edit", "seal", "told"),
+    [
+        (lambda f: f["layers"]["unit3"].update(zero=0), False, "checksum does not match"),
+        (lambda f: f.update(schema=99), True, "not measures of schema"),
+        (lambda f: f.pop("removal"), True, "'removal' is missing"),
+        (lambda f: f["layers"]["unit2"]["share"]["eyes"].pop(), True, "29 entries for 30 images"),
+        (lambda f: f["layers"]["unit2"]["hit"].update(eyes=[2.0] * 30), True, "values outside 0..1"),
+        (lambda f: f["layers"]["unit2"].pop("even"), True, "KeyError at 'even'"),
+        (lambda f: f.update(layer="unit9"), True, "not among the layers"),
+        (lambda f: f.update(record_sha256="0"), True, "belongs to another run"),
+    ],
+)
+def test_a_file_that_is_not_whole_is_refused_in_one_line(tmp_path, edit, seal, told):
+    kept(tmp_path, "msca_resnet-ckplus-plain", 0.1)
+    path = measures_file.path_of(tmp_path, "msca_resnet-ckplus-plain", 0)
+    change(path, edit, seal=seal)
+    with pytest.raises(RecordError, match=told) as error:
+        measures_file.read(tmp_path, "msca_resnet-ckplus-plain", 0)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+    found, wrong = measures_file.read_all(tmp_path, "msca_resnet-ckplus-plain")
+    assert found == [] and len(wrong) == 1
+
+
+def test_files_that_cannot_be_read_or_written(tmp_path):
+    found = kept(tmp_path, "msca_resnet-ckplus-plain", 0.1)
+    path = measures_file.path_of(tmp_path, "msca_resnet-ckplus-plain", 0)
+    with pytest.raises(RecordError, match="more than 200,000; take fewer images"):
+        measures_file.write(tmp_path, found, facts(0.1, n=4000))
+    path.write_text("{")
+    with pytest.raises(RecordError, match="cannot be read"):
+        measures_file.read(tmp_path, "msca_resnet-ckplus-plain", 0)
+    path.unlink()
+    with pytest.raises(RecordError, match="no such file; `ferlib measure"):
+        measures_file.read(tmp_path, "msca_resnet-ckplus-plain", 0)
+
+
+# --- tables and verdicts
+
+UP, DOWN, WIDE = ({"low": a, "high": b} for a, b in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)))
+
+
+@pytest.mark.parametrize(
+    ("tests", "profiles", "expected"),
+    [
+        ([], [], "not measured"),
+        ([UP], ["full"], "provisional: holds"),
+        ([UP] * 3, ["full"] * 6, "holds"),
+        ([UP] * 3, ["full"] * 5 + ["reduced"], "provisional: holds"),
+        ([DOWN] * 3, ["full"] * 6, "opposite"),
+        ([UP, UP, DOWN], ["full"] * 6, "not shown"),
+        ([UP, UP, WIDE], ["full"] * 6, "not shown"),
+    ],
+)
+def test_verdicts(tests, profiles, expected):
+    assert measures_tables.verdict(tests, profiles) == expected
+
+
+def test_claims_without_measures(tmp_path):
+    frame = measures_tables.claims(tmp_path)
+    assert len(frame) == len(measures_claims.CLAIMS) and set(frame["verdict"]) == {"not measured"}
+    assert measures_tables.overview(tmp_path, ["amdcnn-ckplus-cbam"]).empty
+    assert measures_tables.mean_faces(tmp_path) == {}
+
+
+def test_every_claim_names_rows_and_zones():
+    for claim in measures_claims.CLAIMS:
+        first, second = get(claim.first), get(claim.second)
+        assert first.dataset == second.dataset in measures.ALIGNED and claim.paper == second.paper
+        assert set(claim.zones) <= {*measures.ZONES, "middle"}
+
+
+def test_claims_from_measures(tmp_path):
+    kept(tmp_path, "amdcnn-ckplus-baseline", 0.2)
+    kept(tmp_path, "amdcnn-ckplus-cbam", 0.15)
+    kept(tmp_path, "amdcnn-ckplus-mcbam", 0.18)
+    kept(tmp_path, "amdcnn-ckplus-mcbam", 0.18, seed=1)  # no partner
+    frame = measures_tables.claims(tmp_path, "amdcnn")
+    assert frame["verdict"].tolist() == ["provisional: opposite"] * 2 + ["provisional: holds"]
+    assert frame["seeds"].tolist() == [1, 1, 1]
+    assert frame["difference, points"][0].startswith("-5.0 [")
+    assert frame["difference, points"][2].startswith("+9.0 [")  # three zones, 3 points each
+    assert frame["share in, %"][2] == "eyes + nose + mouth (area 36.0)"
+    other = measures_tables.choices(tmp_path, measures_claims.CLAIMS[2])
+    assert other["map of"].tolist() == ["unit3", "unit2"]
+    assert other["maximum inside"][1].startswith("+9.0 [")
+    ways = measures_tables.chosen_otherwise(tmp_path, measures_claims.CLAIMS[2])
+    assert len(ways) == 6 and ways["unit3", "share"]["mean"] == pytest.approx(0.09, abs=1e-3)
+    table = measures_tables.overview(tmp_path, ["amdcnn-ckplus-cbam", "amdcnn-ckplus-mcbam"])
+    assert table["network"].tolist()[0] == "an even map" and len(table) == 4
+    assert table["eyes"].tolist()[0] == "16.0" and table["all-zero"].tolist()[1] == 1
+    removed = measures_tables.removal(tmp_path, ["amdcnn-ckplus-cbam"])
+    assert removed["deletion: map, random"][0] == "0.30, 0.53"
+    assert removed["insertion: difference"][0].startswith("+0.13 [")
+    placed = measures_tables.placing(tmp_path, ["amdcnn-ckplus-cbam"])
+    assert placed["first (px)"].tolist() == ["+0.0"]
+
+
+def test_figures(tmp_path):
+    kept(tmp_path, "amdcnn-ckplus-cbam", 0.15)
+    runs = {"+CBAM": measures_tables.runs_of(tmp_path, "amdcnn-ckplus-cbam")[0]}
+    figure = measures_figures.shares(runs)
+    assert [ax.get_title() for ax in figure.axes] == ["eyes", "nose", "mouth", "middle"]
+    figure = measures_figures.removal(runs)
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [0.9, 0.1]
+    figure = measures_figures.randomised(runs)
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["classifier", "unit3"]
+    faces = measures_figures.zones({"mean": np.random.default_rng(0).random((48, 48))})
+    assert len(faces.axes[0].patches) == 4
+    images, masks = np.zeros((2, 8, 8), np.uint8), np.zeros((2, 8, 8), bool)
+    masks[0, 2:4, 2:4] = True
+    assert len(measures_figures.regions(images, masks, np.ones((2, 8, 8)), ["a", "b"]).axes) == 2
+
+
+# --- the command
+
+ROW = replace(quick(get("msca_resnet-ckplus-plain")), epochs=1, dataset_options={"n": 210, "difficulty": 0.3})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    train.run(ROW, 0, settings(folder))
+    return folder
+
+
+@pytest.fixture
+def zoned(monkeypatch):
+    """Synthetic faces fill the frame much as aligned ones do."""
+    monkeypatch.setattr(measures, "ALIGNED", ("synthetic",))
+
+
+def command(folder, *more):
+    words = ["--results", str(folder / "results"), "--runs", str(folder / "runs"), "--device", "cpu"]
+    return [ROW.id, *words, *more]
+
+
+def test_command_line(trained, zoned, capsys):
+    assert measures_run.main(command(trained, "--json", "--images", "6")) == 0
+    told = json.loads(capsys.readouterr().out)
+    path = measures_file.path_of(trained / "results", ROW.id, 0)
+    assert told["measures"] == str(path) and told["layer"] == "unit3"
+    found = measures_file.read(trained / "results", ROW.id, 0)
+    assert list(found["layers"]) == ["unit1", "unit2", "unit3"] and len(found["images"]["ids"]) == 6
+    assert len(found["randomised"]["others"]) == 6 and found["randomised"]["order"][0] == "classifier"
+    curves = found["removal"]["curves"]["deletion"]
+    assert curves["map"][0] == curves["random"][0] and curves["map"][-1] == curves["random"][-1]
+    first = path.read_bytes()
+    assert measures_run.main(command(trained, "--seed", "0", "--images", "6")) == 0
+    assert "6 images, unit3: eyes" in capsys.readouterr().out
+    assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        (["--seed", "-1"], 2, "must not be negative"),
+        (["--images", "0"], 2, "--images must be at least 1"),
+        (["--seed", "5"], 1, "no such record"),
+        (["--runs", "nowhere"], 1, "no such weights"),
+        ([], 1, "synthetic: zones are known for"),
+    ],
+)
+def test_mistakes_are_one_line(trained, capsys, words, status, told):
+    assert measures_run.main(command(trained, *words)) == status
+    error = capsys.readouterr().err
+    assert told in error and error.startswith("ferlib: ") and error.count("\n") == 1
+
+
+def test_experiments_without_records(tmp_path, capsys):
+    assert measures_run.main(["se_cnn-se", "--results", str(tmp_path)]) == 1
+    assert "run the experiment first" in capsys.readouterr().err
+
+
+def test_a_sample_is_spread_evenly():
+    assert measures_run.spread(5, 9).tolist() == [0, 1, 2, 3, 4]
+    assert measures_run.spread(101, 3).tolist() == [0, 50, 100]
