@@ -257,6 +257,19 @@ def headline(results: Path | str) -> list[Gain]:
     return found
 
 
+def in_words(gains: Sequence[Gain]) -> str:
+    """The figure of `headline` for those who do not see it."""
+    lines = []
+    for g in gains:
+        published = "–" if g.published is None else f"{chapters.signed(g.published)} published"
+        if g.ours is None or g.low is None or g.high is None:
+            lines.append(f"{g.title}: {published}, not run yet")
+        else:
+            ours = f"{chapters.signed(g.ours)} ours, {chapters.signed(g.low)} to {chapters.signed(g.high)}"
+            lines.append(f"{g.title}: {published}, {ours}")
+    return "Gain of attention in points. " + "; ".join(lines)
+
+
 def spread(found: Sequence[Tested]) -> pd.DataFrame:
     """Standard deviations (points) from seeds and from the test set, where there are several seeds."""
     return pd.DataFrame(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -403,6 +406,14 @@ def forest(gains: Sequence[Gain]) -> Figure:
         frameon=False,
     )
     return figure
+
+
+def inline(figure: Figure, alt: str) -> str:
+    """The figure as an HTML image that holds its own data, for glue on another page (which takes HTML and text)."""
+    with io.BytesIO() as file:
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        data = base64.b64encode(file.getvalue()).decode()
+    return f'<img alt="{html.escape(alt)}" style="max-width: 100%" src="data:image/svg+xml;base64,{data}">'
 
 
 def close(figure: Figure) -> None:

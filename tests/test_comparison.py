@@ -100,3 +100,23 @@ def test_cost_of_a_network():
     assert all(
         EXPERIMENTS[r.id].table == "Common protocol" for r in comparison.rows_of("a_mobilenet", "ckplus")
     )
+
+
+def test_the_headline_says_what_ran_and_what_did_not(tmp_path):
+    for seed in (0, 1, 2):
+        record(tmp_path, "se_cnn-plain", seed, 0.7, profile="full")
+        record(tmp_path, "se_cnn-se", seed, 0.8, profile="full")
+    gains = comparison.headline(tmp_path)
+    ours = next(g for g in gains if g.title == "SE-CNN, FER2013")
+    assert ours.ours == pytest.approx(10) and ours.seeds == 3 and not ours.reduced
+    assert ours.published == pytest.approx(69.04 - 68.01)
+    assert sum(g.ours is None for g in gains) == len(gains) - 1
+    text = comparison.in_words(gains)
+    assert (
+        "SE-CNN, FER2013: +1.03 published, +10.00 ours" in text
+        and text.count("not run yet") == len(gains) - 1
+    )
+    figure = plots.forest(gains)
+    image = plots.inline(figure, text)
+    assert image.startswith('<img alt="Gain of attention') and "data:image/svg+xml;base64," in image
+    plots.close(figure)
