@@ -36,6 +36,7 @@ class Tested:
     correct: np.ndarray  # (seeds, N)
     seeds: tuple[int, ...]
     reduced: bool
+    fitted: float  # accuracy on its own training images, mean over seeds and folds
 
     @property
     def accuracy(self) -> float:
@@ -71,7 +72,9 @@ def tested(name: str, dataset: str, results: Path | str) -> Tested | None:
         correct.append(np.concatenate([hits for _, hits in each])[order])
     clusters = np.array([str(i).split("_")[0] for i in ids]) if dataset == "ckplus" else ids
     reduced = any(chapters.star([found[seed]]) for found in parts for seed in seeds)
-    return Tested(name, ids, clusters, np.array(correct), tuple(seeds), reduced)
+    chosen = [found[seed]["result"]["val_selected"] for found in parts for seed in seeds]
+    fitted = float(np.mean([result["train"]["accuracy"] for result in chosen]))
+    return Tested(name, ids, clusters, np.array(correct), tuple(seeds), reduced, fitted)
 
 
 def everything(dataset: str, results: Path | str) -> dict[str, Tested]:
@@ -142,6 +145,7 @@ def summary(found: dict[str, Tested], cost: dict[str, dict[str, float]]) -> pd.D
                 "latency (ms)": f"{cost[name]['latency (ms)']:.1f}",
                 "accuracy": f"{100 * t.accuracy:.2f}{spread}{chapters.REDUCED if t.reduced else ''}",
                 "95 % interval": f"{100 * low:.1f} to {100 * high:.1f}",
+                "on training images": f"{100 * t.fitted:.1f}",
                 "seeds": len(t.seeds),
                 "images": f"{len(t.ids):,}",
             }

@@ -64,6 +64,7 @@ def test_folds_are_pooled_and_subjects_kept_together(tmp_path):
     assert set(found) == {"se_cnn", "se_cnn-plain"}
     t = found["se_cnn"]
     assert t.correct.shape == (1, 500) and t.accuracy == pytest.approx(0.8)
+    assert t.fitted == pytest.approx(0.8)  # what the records say of training images
     assert len(set(t.clusters)) == 50 and len(set(t.ids)) == 500
     low, high = t.interval
     assert (
