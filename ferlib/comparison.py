@@ -131,7 +131,7 @@ def costs() -> dict[str, dict[str, float]]:
 
 
 def summary(found: dict[str, Tested], cost: dict[str, dict[str, float]]) -> pd.DataFrame:
-    """One line for each network: cost and accuracy (percent)."""
+    """One line for each network: multiply-adds and accuracy (percent)."""
     lines = []
     for name, t in found.items():
         low, high = t.interval
@@ -140,9 +140,7 @@ def summary(found: dict[str, Tested], cost: dict[str, dict[str, float]]) -> pd.D
         lines.append(
             {
                 "network": title(name),
-                "parameters (million)": f"{cost[name]['parameters'] / 1e6:.2f}",
                 "multiply-adds (million)": f"{cost[name]['multiply-adds'] / 1e6:.0f}",
-                "latency (ms)": f"{cost[name]['latency (ms)']:.1f}",
                 "accuracy": f"{100 * t.accuracy:.2f}{spread}{chapters.REDUCED if t.reduced else ''}",
                 "95 % interval": f"{100 * low:.1f} to {100 * high:.1f}",
                 "on training images": f"{100 * t.fitted:.1f}",
