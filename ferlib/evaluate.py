@@ -95,12 +95,20 @@ def cluster_bootstrap(
     confidence: float = 0.95,
 ) -> tuple[float, float]:
     """Bounds of the accuracy over ``correct`` (N,) when whole clusters (N,), subjects say, are resampled."""
+    size, hits = by_cluster(correct, cluster)
+    return percentiles(resampled_means(size, hits, draws, np.random.default_rng(seed)), confidence)
+
+
+def by_cluster(values: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number and sum of ``values`` (N,) in each cluster, both (clusters,)."""
     _, index = np.unique(cluster, return_inverse=True)
-    size = np.bincount(index)
-    hits = np.bincount(index, weights=np.asarray(correct, dtype=float))
-    rng = np.random.default_rng(seed)
+    return np.bincount(index), np.bincount(index, weights=np.asarray(values, dtype=float))
+
+
+def resampled_means(size: np.ndarray, total: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Mean (draws,) over clusters drawn with replacement, from their sizes and sums."""
     chosen = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), size=draws)
-    return percentiles((chosen @ hits) / (chosen @ size), confidence)
+    return (chosen @ total) / (chosen @ size)
 
 
 def paired_clusters(
@@ -117,12 +125,9 @@ def paired_clusters(
     permutation test that flips the sign of whole clusters at random: under the null hypothesis either model might
     have had either result on a cluster. p is at least 1 / (draws + 1); it is 1 where no difference is left.
     """
-    _, index = np.unique(cluster, return_inverse=True)
-    size = np.bincount(index).astype(float)
-    total = np.bincount(index, weights=np.asarray(difference, dtype=float))
+    size, total = by_cluster(difference, cluster)
     rng = np.random.default_rng(seed)
-    chosen = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), size=draws)
-    low, high = percentiles((chosen @ total) / (chosen @ size), confidence)
+    low, high = percentiles(resampled_means(size, total, draws, rng), confidence)
     signs = rng.choice((-1.0, 1.0), size=(draws, len(size)))
     observed = abs(total.sum())
     extreme = int(np.sum(np.abs(signs @ total) >= observed - 1e-9))
