@@ -1,0 +1,490 @@
+"""Why a result differs from the published one: every known effect, its size in points, and the runs that isolate it.
+
+A positive size means that the reading named first reports the higher accuracy. An effect whose runs do not exist yet is
+listed all the same, with the rows it waits for: `measured` leaves its size empty. `ferlib.experiments` has the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from ferlib import chapters, records, tables
+from ferlib.claims.page import NAMES
+from ferlib.errors import FerlibError
+from ferlib.evaluate import (
+    by_cluster,
+    cluster_bootstrap,
+    paired_clusters,
+    percentiles,
+    resampled_means,
+    wilson,
+)
+from ferlib.experiments import EXPERIMENTS, Experiment
+from ferlib.experiments.contrasts import CONTRASTS, HEADS, Contrast
+
+DRAWS = 10_000
+# kind -> how the book calls it, in the order in which it lists them
+KINDS = {
+    "people": "the same people in training and test",
+    "copies": "test images that training also holds",
+    "part": "which part of the data is the test set",
+    "labels": "the rule that turns votes into labels",
+    "selection": "choosing the epoch on the test images",
+    "start": "starting from ImageNet weights",
+    "size": "image size",
+    "augmentation": "augmentation",
+    "loss": "reading of the loss",
+    "detail": "a detail that is not printed",
+    "seed": "chance: another seed",
+    "sample": "chance: other test images",
+}
+CHANCE = ("seed", "sample")
+DATASETS = {"fer2013": "FER2013", "ferplus": "FERPlus", "ckplus": "CK+48", "rafdb": "RAF-DB"}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One effect on one dataset; ``points`` is None as long as the rows in ``needs`` have no records.
+
+    ``low`` and ``high`` bound the size as ``bounds`` says; ``n`` counts test images, ``runs`` the runs behind it.
+    """
+
+    kind: str
+    paper: str
+    dataset: str
+    what: str
+    needs: tuple[str, ...]
+    points: float | None = None
+    low: float | None = None
+    high: float | None = None
+    bounds: str = ""
+    n: int = 0
+    runs: int = 0
+    reduced: bool = False
+
+
+class Hits(NamedTuple):
+    """Which test images a row's runs get right: ids (N,), what is independent among them (N,), right (seeds, N)."""
+
+    ids: np.ndarray
+    clusters: np.ndarray
+    correct: np.ndarray
+    reduced: bool
+
+
+def effect_of(kind: str, row: Experiment, what: str, *needs: str) -> Effect:
+    """An effect on a row's dataset that is not measured (yet); it needs ``needs``, or the row alone."""
+    return Effect(kind, row.paper, DATASETS[row.dataset], what, needs or (row.id,))
+
+
+def hits(
+    row: str, results: Path | str, seeds: Sequence[int] | None = None, reading: str = "val_selected"
+) -> Hits | None:
+    """Of a row's records, or those of ``seeds``; None without any. On CK+ people are independent, else images."""
+    parts = [p for p in tables.parts_of(results, row) if seeds is None or p["seed"] in seeds]
+    if not parts:
+        return None
+    found = [tables.correct(records.path_of(results, row, p["seed"]), reading) for p in parts]
+    ids = found[0][0]
+    return Hits(
+        ids,
+        clusters(EXPERIMENTS[row].dataset, ids),
+        np.stack([h for _, h in found]),
+        bool(chapters.star(parts)),
+    )
+
+
+def clusters(dataset: str, ids: np.ndarray) -> np.ndarray:
+    """What is independent among test images (N,): the people of CK+, every image elsewhere."""
+    return np.array([str(i).split("_")[0] for i in ids]) if dataset == "ckplus" else ids
+
+
+def _bounds(row: Experiment) -> str:
+    return f"95 %, {'people' if row.dataset == 'ckplus' else 'images'}"
+
+
+def unpaired(first: Hits, second: Hits) -> tuple[float, float, float]:
+    """Difference of two accuracies on different test images (points), with a 95 % interval over their clusters."""
+    mean = float(first.correct.mean() - second.correct.mean())
+    if _single(first) and _single(second):
+        error = np.hypot(*(h.correct.mean(0).std(ddof=1) / np.sqrt(len(h.ids)) for h in (first, second)))
+        return _normal(mean, error)
+    rng = np.random.default_rng(0)
+    draws = [resampled_means(*by_cluster(h.correct.mean(0), h.clusters), DRAWS, rng) for h in (first, second)]
+    low, high = percentiles(draws[0] - draws[1], 0.95)
+    return 100 * mean, 100 * low, 100 * high
+
+
+def paired(first: Hits, second: Hits) -> tuple[float, float, float]:
+    """Difference of two accuracies on the same test images (points), with a 95 % interval over their clusters."""
+    difference = first.correct.mean(0) - second.correct.mean(0)
+    if _single(first):
+        return _normal(float(difference.mean()), difference.std(ddof=1) / np.sqrt(len(difference)))
+    test = paired_clusters(difference, first.clusters)
+    return 100 * test["mean"], 100 * test["low"], 100 * test["high"]
+
+
+def _single(found: Hits) -> bool:
+    """Whether every image stands for itself: thousands of them then, where the normal interval will do."""
+    return len(np.unique(found.clusters)) == len(found.clusters)
+
+
+def _normal(mean: float, error: float) -> tuple[float, float, float]:
+    reach = norm.ppf(0.975) * error
+    return 100 * mean, 100 * (mean - reach), 100 * (mean + reach)
+
+
+def contrast(c: Contrast, results: Path | str) -> Effect:
+    """First minus second over the seeds they share; on the same images where they share these, too."""
+    row = EXPERIMENTS[c.first]
+    effect = effect_of(c.kind, row, c.what, c.first, c.second)
+    of_row = [{p["seed"] for p in tables.parts_of(results, i)} for i in effect.needs]
+    seeds = sorted(of_row[0] & of_row[1])
+    first, second = (hits(i, results, seeds) if seeds else None for i in effect.needs)
+    if first is None or second is None:
+        return effect
+    same = np.array_equal(first.ids, second.ids)
+    size = paired(first, second) if same else unpaired(first, second)
+    return replace(
+        effect,
+        points=size[0],
+        low=size[1],
+        high=size[2],
+        bounds=_bounds(row),
+        n=len(first.ids),
+        runs=2 * len(seeds),
+        reduced=first.reduced or second.reduced,
+    )
+
+
+def people(row: Experiment, results: Path | str) -> Effect:
+    """CK+ by frames minus CK+ in folds by subject: what it adds to have met the people of the test part."""
+    folds = tuple(f"{row.id}-grouped{k}" for k in range(chapters.folds_of(row)))
+    effect = effect_of(
+        "people", row, f"{chapters.cell_of(row)}: frames at random, not folds by subject", row.id, *folds
+    )
+    found = [h for h in (hits(i, results) for i in folds) if h is not None]
+    random = hits(row.id, results)
+    if random is None or len(found) < len(folds) or not folds:
+        return effect
+    ids, right = chapters.pooled(row, results)
+    grouped = Hits(ids, clusters(row.dataset, ids), right[None], any(h.reduced for h in found))
+    points, low, high = unpaired(random, grouped)
+    return replace(
+        effect,
+        points=points,
+        low=low,
+        high=high,
+        bounds="95 %, people",
+        n=len(ids),
+        runs=len(random.correct) + len(folds),
+        reduced=random.reduced or grouped.reduced,
+    )
+
+
+def copies(row: Experiment, results: Path | str) -> Effect:
+    """All test images minus those that training does not hold byte for byte."""
+    from ferlib.data import audit_tables
+
+    effect = effect_of(
+        "copies", row, f"{chapters.cell_of(row)}: all test images, not only those that training lacks"
+    )
+    found = audit_tables.effect(row, results, {})
+    if found is None:
+        return effect
+    low, high = (100 * bound for bound in found["interval"])
+    return replace(
+        effect,
+        points=100 * found["effect"],
+        low=low,
+        high=high,
+        bounds="95 %, images",
+        n=found["n"],
+        runs=found["seeds"],
+        reduced=bool(chapters.star(tables.parts_of(results, row.id))),
+    )
+
+
+def over_runs(
+    kind: str, what: str, rows: Sequence[Experiment], sizes: list[float], parts: list[dict]
+) -> Effect:
+    """An effect that every run shows by itself: mean and range over runs, of the rows of one dataset."""
+    effect = effect_of(kind, rows[0], what, *(row.id for row in rows))
+    if not sizes:
+        return effect
+    return replace(
+        effect,
+        points=float(np.mean(sizes)),
+        low=min(sizes),
+        high=max(sizes),
+        bounds="range",
+        n=parts[0]["result"]["val_selected"]["n"],
+        runs=len(parts),
+        reduced=bool(chapters.star(parts)),
+    )
+
+
+def selection(rows: Sequence[Experiment], results: Path | str) -> Effect:
+    """Best test epoch minus the epoch that validation chose, run by run."""
+    parts = [p for row in rows for p in tables.parts_of(results, row.id)]
+    sizes = [
+        100 * (p["result"]["paper_style"]["accuracy"] - p["result"]["val_selected"]["accuracy"])
+        for p in parts
+    ]
+    return over_runs("selection", "the best test epoch, not validation's choice", rows, sizes, parts)
+
+
+def seeds(rows: Sequence[Experiment], results: Path | str) -> Effect:
+    """How far two runs of one row lie apart that differ in nothing but the seed: absolute differences."""
+    groups = [found for row in rows if len(found := tables.parts_of(results, row.id)) > 1]
+    sizes = [
+        100 * abs(a["result"]["val_selected"]["accuracy"] - b["result"]["val_selected"]["accuracy"])
+        for group in groups
+        for a, b in combinations(group, 2)
+    ]
+    return over_runs(
+        "seed", "two seeds of one row, how far apart", rows, sizes, [p for g in groups for p in g]
+    )
+
+
+def sample(row: Experiment, results: Path | str) -> Effect:
+    """Half the Wilson 95 % interval of the row's accuracy: what other test images of this number may change."""
+    effect = effect_of("sample", row, f"{chapters.cell_of(row)}: half a 95 % interval")
+    parts = tables.parts_of(results, row.id)
+    if not parts:
+        return effect
+    n = parts[0]["result"]["val_selected"]["n"]
+    right = float(np.mean([p["result"]["val_selected"]["accuracy"] for p in parts])) * n
+    low, high = wilson(round(right), n)
+    return replace(effect, points=50 * (high - low), n=n, runs=len(parts), reduced=bool(chapters.star(parts)))
+
+
+def head(ids: Sequence[str], results: Path | str) -> Experiment:
+    """The first of these rows that has a record; the first of all where none has."""
+    return EXPERIMENTS[next((i for i in ids if tables.parts_of(results, i)), ids[0])]
+
+
+def gap(ids: Sequence[str], results: Path | str, reading: str = "val_selected") -> Effect:
+    """Published accuracy minus ours in a reading of the epoch, of the first of these rows that has a record."""
+    row = head(ids, results)
+    published = chapters.printed_accuracy(row)
+    effect = effect_of("gap", row, f"{row.row}: published minus ours")
+    found = hits(row.id, results, reading=reading)
+    if found is None or published is None:
+        return effect
+    ours = float(found.correct.mean())
+    low, high = cluster_bootstrap(found.correct.mean(0), found.clusters) if not _single(found) else (0.0, 0.0)
+    if low == high:  # single images; or no error, nothing to resample
+        low, high = wilson(round(ours * len(found.ids)), len(found.ids))
+    return replace(
+        effect,
+        points=published - 100 * ours,
+        low=published - 100 * high,
+        high=published - 100 * low,
+        bounds=_bounds(row),
+        n=len(found.ids),
+        runs=len(found.correct),
+        reduced=found.reduced,
+    )
+
+
+def of_paper(paper: str, results: Path | str) -> list[Effect]:
+    """Every known effect of a paper, gaps first, then in the order of `KINDS`; unmeasured ones without a size.
+
+    Raises FerlibError for a paper that is none of the five.
+    """
+    if paper not in HEADS:
+        raise FerlibError(f"no paper {paper!r}: choose one of {', '.join(HEADS)}")
+    found = list(_effects(paper, results))
+    order = ["gap", *KINDS]
+    return sorted(found, key=lambda e: order.index(e.kind))
+
+
+def _effects(paper: str, results: Path | str) -> Iterator[Effect]:
+    heads = [head(ids, results) for ids in HEADS[paper]]
+    own = [row for row in EXPERIMENTS.values() if row.paper == paper and row.dataset != "rafdb"]
+    ran = [row for row in own if "-grouped" not in row.id and tables.parts_of(results, row.id)]
+    listed = [row for row in own if row in ran or row in heads]
+    yield from (gap(ids, results) for ids in HEADS[paper])
+    yield from (contrast(c, results) for c in CONTRASTS if EXPERIMENTS[c.first].paper == paper)
+    yield from (people(row, results) for row in listed if chapters.folds_of(row))
+    yield from (copies(row, results) for row in heads if row.dataset in ("fer2013", "ferplus"))
+    for dataset in dict.fromkeys(row.dataset for row in ran):
+        rows = [row for row in ran if row.dataset == dataset]
+        yield selection(rows, results)
+        yield seeds(rows, results)
+        yield sample(next((row for row in heads if row in rows), rows[0]), results)
+
+
+def measured(effects: Sequence[Effect]) -> list[Effect]:
+    return [e for e in effects if e.points is not None]
+
+
+def title(effect: Effect) -> str:
+    return "gap to the published accuracy" if effect.kind == "gap" else KINDS[effect.kind]
+
+
+def short(effect: Effect) -> str:
+    """A label: of an effect between two rows what differs, of every other its kind, with the network of a split."""
+    if any(effect.what == c.what for c in CONTRASTS):
+        return effect.what
+    network = effect.what.partition(":")[0]
+    return f"{title(effect)}: {network}" if effect.kind == "people" else title(effect)
+
+
+def frame(effects: Sequence[Effect]) -> pd.DataFrame:
+    """One line for each measured effect: what, dataset, size in points, bounds, test images and runs behind it."""
+    return pd.DataFrame(
+        [
+            {
+                "effect": title(e),
+                "reading": e.what + (chapters.REDUCED if e.reduced else ""),
+                "dataset": e.dataset,
+                "points": chapters.signed(e.points) if e.kind not in CHANCE else f"± {e.points:.2f}",
+                "from, to": "–"
+                if e.low is None or e.high is None
+                else f"{e.low:+.1f} to {e.high:+.1f} ({e.bounds})",
+                "images": f"{e.n:,}",
+                "runs": e.runs,
+            }
+            for e in effects
+            if e.points is not None
+        ]
+    )
+
+
+def waiting(effects: Sequence[Effect], results: Path | str) -> pd.DataFrame:
+    """The effects without a size, and the rows whose runs would give it."""
+    return pd.DataFrame(
+        [
+            {
+                "effect": title(e),
+                "reading": e.what,
+                "dataset": e.dataset,
+                "rows without a record": tables.named([i for i in e.needs if not tables.parts_of(results, i)])
+                or "a second seed",
+            }
+            for e in effects
+            if e.points is None
+        ]
+    )
+
+
+def remaining(results: Path | str) -> pd.DataFrame:
+    """What is left of each gap, a line for each network with a record.
+
+    A gap is within chance when the interval over test images (people on CK+) holds zero, first with the epoch that
+    validation chose, then with the best test epoch; else it is open.
+    """
+    lines = []
+    for ids in (ids for groups in HEADS.values() for ids in groups):
+        chosen, best = (gap(ids, results, reading) for reading in ("val_selected", "paper_style"))
+        if chosen.points is None or best.points is None:
+            continue
+        if _holds_zero(chosen):
+            state = "within chance"
+        elif _holds_zero(best):
+            state = "gone at the best test epoch"
+        else:
+            state = f"open: {chapters.signed(best.points)} at the best test epoch"
+        lines.append(
+            {
+                "paper": NAMES[chosen.paper],
+                "dataset": chosen.dataset,
+                "network": chosen.what.partition(":")[0] + (chapters.REDUCED if chosen.reduced else ""),
+                "gap (points)": _with_bounds(chosen),
+                "gap at the best test epoch": _with_bounds(best),
+                "images": f"{chosen.n:,}",
+                "runs": chosen.runs,
+                "state": state,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _holds_zero(effect: Effect) -> bool:
+    return effect.low is not None and effect.high is not None and effect.low <= 0 <= effect.high
+
+
+def _with_bounds(effect: Effect) -> str:
+    return f"{chapters.signed(effect.points or 0.0)} [{effect.low:+.1f}, {effect.high:+.1f}]"
+
+
+def told(kind: str, effects: Sequence[Effect]) -> str:
+    """One sentence on the measured sizes of a kind over all papers, and how many wait."""
+    name = KINDS[kind]
+    of_kind = [e for e in effects if e.kind == kind]
+    found = measured(of_kind)
+    wait = len(of_kind) - len(found)
+    if not found:
+        return f"**{_upper(name)}.** Not measured yet: {chapters.some(wait, 'comparison')} of rows without records."
+    sizes = sorted(found, key=lambda e: e.points or 0.0)
+    sign = "± " if kind in CHANCE else ""
+    texts = [f"{sign}{e.points:.1f}" if sign else f"{e.points:+.1f}" for e in (sizes[0], sizes[-1])]
+    span = (
+        f"{texts[0]} points"
+        if len(found) == 1
+        else f"{texts[0]} to {texts[1]} points, in {len(found)} places"
+    )
+    places = ", ".join(dict.fromkeys(f"{NAMES[e.paper]} on {e.dataset}" for e in found))
+    clear = sum(not _holds_zero(e) for e in found if e.bounds.startswith("95"))
+    tested = sum(e.bounds.startswith("95") for e in found)
+    return (
+        f"**{_upper(name)}.** {span} ({places})"
+        + (f"; the 95 % interval leaves zero out in {clear} of {tested}" if tested else "")
+        + (
+            f". {chapters.some(wait, 'further comparison')} {'waits' if wait == 1 else 'wait'} for records."
+            if wait
+            else "."
+        )
+    )
+
+
+def readings(results: Path | str) -> pd.DataFrame:
+    """Published and four readings of ours (percent), a line for each paper's network on a dataset; NaN where none.
+
+    ``best test epoch`` and ``epoch by validation`` are under the paper's own split; ``other people`` pools the folds by
+    subject, ``unseen images`` leaves out what training also holds. ``n`` counts the test images of the paper's split.
+    """
+    lines = []
+    for paper, groups in HEADS.items():
+        for ids in groups:
+            row = head(ids, results)
+            parts = tables.parts_of(results, row.id)
+            chosen = [p["result"]["val_selected"] for p in parts]
+            folds = people(row, results)
+            honest = (
+                100 * float(np.mean(chapters.pooled(row, results)[1])) if folds.points is not None else np.nan
+            )
+            unseen = [r["unseen"]["accuracy"] for r in chosen if r["unseen"]["n"] < r["n"]]
+            lines.append(
+                {
+                    "paper": NAMES[paper],
+                    "network": row.row + (chapters.star(parts) if parts else ""),
+                    "dataset": DATASETS[row.dataset],
+                    "published": chapters.printed_accuracy(row),
+                    "best test epoch": _mean([p["result"]["paper_style"]["accuracy"] for p in parts]),
+                    "epoch by validation": _mean([r["accuracy"] for r in chosen]),
+                    "unseen images": _mean(unseen),
+                    "other people": honest,
+                    "n": chosen[0]["n"] if chosen else 0,
+                    "runs": tables.evidence_label(parts),
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def _mean(fractions: Sequence[float]) -> float:
+    return 100 * float(np.mean(fractions)) if fractions else float("nan")
+
+
+def _upper(name: str) -> str:
+    return name[0].upper() + name[1:]

@@ -1,0 +1,131 @@
+"""Figures of `ferlib.effects`: sizes of effects with their bounds, and one network read in five ways."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ferlib import chapters
+from ferlib.claims.page import NAMES
+from ferlib.effects import CHANCE, Effect, frame, measured, short, waiting
+
+READINGS = {  # column of `ferlib.effects.readings` -> marker
+    "published": "D",
+    "best test epoch": "^",
+    "epoch by validation": "o",
+    "unseen images": "s",
+    "other people": "P",
+}
+
+
+def sizes(effects: Sequence[Effect], *, papers: bool = False) -> Figure | None:
+    """Every measured effect in points, one line each under its kind; None where none is measured.
+
+    ``papers`` puts the paper in front of each line. Chance is drawn to both sides of zero.
+    """
+    found = measured(effects)
+    if not found:
+        return None
+    names = [_name(e, papers) for e in found]
+    figure, ax = plt.subplots(figsize=(9, 1.4 + 0.22 * sum(2 + n.count("\n") for n in names)))
+    for y, e in enumerate(found):
+        _draw(ax, y, e)
+    ax.axvline(0, color="0.3", linewidth=1)
+    ax.set_yticks(range(len(found)), names, fontsize="small")
+    ax.set_ylim(len(found) - 0.4, -0.6)
+    ax.grid(False, axis="y")
+    ax.set_xlabel("points of test accuracy")
+    figure.legend(handles=_key(found), loc="outside lower center", ncols=3, fontsize="small", frameon=False)
+    return figure
+
+
+def _name(e: Effect, papers: bool) -> str:
+    return "\n".join(
+        textwrap.wrap(
+            f"{NAMES[e.paper]}, {e.dataset}: {short(e)}" if papers else f"{e.dataset}: {short(e)}", 56
+        )
+    )
+
+
+def _draw(ax: plt.Axes, y: int, e: Effect) -> None:
+    assert e.points is not None
+    if e.kind in CHANCE:
+        ax.plot([-e.points, e.points], [y, y], color="0.55", linewidth=6, solid_capstyle="butt")
+        return
+    color, marker = ("C1", "D") if e.kind == "gap" else ("C0", "o")
+    if e.low is not None and e.high is not None:
+        style = ":" if e.bounds == "range" else "-"
+        ax.plot([e.low, e.high], [y, y], color=color, linestyle=style)
+    ax.plot(
+        e.points, y, color=color, marker=marker, markerfacecolor="white" if e.reduced or e.runs < 3 else color
+    )
+
+
+def _key(found: Sequence[Effect]) -> list[plt.Line2D]:
+    line = plt.Line2D
+    ours: dict[str, Any] = {"color": "C0", "marker": "o"}
+    key = []
+    if any(e.kind == "gap" for e in found):
+        key.append(line([], [], color="C1", marker="D", label="published minus ours, 95 % interval"))
+    if any(e.bounds.startswith("95") and e.kind != "gap" for e in found):
+        key.append(line([], [], **ours, label="effect, 95 % interval"))
+    if any(e.bounds == "range" and e.kind not in CHANCE for e in found):
+        key.append(line([], [], **ours, linestyle=":", label="mean and range over runs"))
+    if any(e.reduced or e.runs < 3 for e in found if e.kind not in CHANCE):
+        key.append(
+            line(
+                [], [], **ours, markerfacecolor="white", linestyle="", label="under three runs, or shortened"
+            )
+        )
+    if any(e.kind in CHANCE for e in found):
+        key.append(line([], [], color="0.55", linewidth=6, label="chance, to both sides"))
+    return key
+
+
+def readings(frame: pd.DataFrame) -> Figure | None:
+    """Accuracy of each paper's network, published and in our readings; lines without a run are left out."""
+    found = frame[frame["epoch by validation"].notna()].reset_index(drop=True)
+    if not len(found):
+        return None
+    figure, ax = plt.subplots(figsize=(9, 1.4 + 0.6 * len(found)))
+    for column, marker in READINGS.items():
+        color = "C1" if column == "published" else "C0"
+        face = color if column in ("published", "epoch by validation") else "white"
+        ax.plot(
+            found[column],
+            found.index,
+            linestyle="",
+            color=color,
+            marker=marker,
+            markerfacecolor=face,
+            markersize=8,
+            label=column,
+        )
+    for y, values in enumerate(found[list(READINGS)].to_numpy(dtype=float)):
+        ax.plot([pd.Series(values).min(), pd.Series(values).max()], [y, y], color="0.8", zorder=0)
+    ax.set_yticks(
+        found.index,
+        [
+            f"{p}, {d}{' *' if n.endswith(' *') else ''}"
+            for p, d, n in zip(found["paper"], found["dataset"], found["network"], strict=True)
+        ],
+    )
+    ax.set_ylim(len(found) - 0.5, -0.5)
+    ax.grid(False, axis="y")
+    ax.set_xlabel("test accuracy (%)")
+    figure.legend(loc="outside lower center", ncols=5, fontsize="small", frameon=False)
+    return figure
+
+
+def lines(effects: Sequence[Effect], results: Path | str) -> None:
+    """Show a chapter's effects as a table, and under it those whose rows have no record yet."""
+    chapters.table_or(frame(effects), "No effect is measured yet: no row of this paper has a record.")
+    if len(open_ones := waiting(effects, results)):
+        chapters.say("Not measured yet, for want of records:")
+        chapters.table(open_ones)

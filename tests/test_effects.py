@@ -1,0 +1,197 @@
+"""Known effects and their sizes, from records whose predictions are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from recorded import record
+
+from ferlib import effects, effects_figures, plots
+from ferlib.chapters import folds_of, printed_accuracy
+from ferlib.errors import FerlibError
+from ferlib.experiments import EXPERIMENTS
+from ferlib.experiments.contrasts import CONTRASTS, HEADS, Contrast
+from ferlib.experiments.row import settings_of
+
+FRAMES = [f"S{i // 5:03d}_001_{i}" for i in range(100)]  # 20 people, five frames each
+
+
+def only(found, kind, **wanted):
+    found = [e for e in found if e.kind == kind and all(getattr(e, k) == v for k, v in wanted.items())]
+    assert len(found) == 1, found
+    return found[0]
+
+
+# -- the rows ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("c", CONTRASTS, ids=lambda c: f"{c.first} {c.second}")
+def test_a_contrast_isolates_one_thing(c):
+    """Two rows of one paper and dataset; what differs beyond names is one setting, or one with its consequences."""
+    first, second = EXPERIMENTS[c.first], EXPERIMENTS[c.second]
+    assert c.kind in effects.KINDS
+    assert (first.paper, first.dataset) == (second.paper, second.dataset)
+    a, b = (settings_of(row.to_dict()) for row in (first, second))
+    different = {k for k in a if a[k] != b.get(k)}
+    # weights from ImageNet ask for the pixels they were trained on, a start from scratch for the row's own
+    allowed = {
+        "start": {"variant", "pretrained", "preprocess"},
+        "size": {"size"},
+        "loss": {"loss", "loss_options"},
+        "people": {"dataset_options", "augmentation"},
+        "part": {"dataset_options"},
+        "labels": {"dataset_options"},
+        "augmentation": {"augmentation"},
+        "detail": {"variant"},
+    }[c.kind] | {"id", "row", "column", "table", "published", "seeds"}
+    assert different, "the two rows train alike"
+    assert different <= allowed, different - allowed
+
+
+def test_every_head_is_a_network_that_the_paper_prints():
+    assert list(HEADS) == ["amdcnn", "gcca_vgg", "a_mobilenet", "se_cnn", "msca_resnet"]
+    for paper, groups in HEADS.items():
+        for ids in groups:
+            assert {EXPERIMENTS[i].paper for i in ids} == {paper}
+            assert len({EXPERIMENTS[i].dataset for i in ids}) == 1
+            assert all(printed_accuracy(EXPERIMENTS[i]) for i in ids)
+
+
+# -- sizes ------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_measured_without_records(tmp_path):
+    for paper in HEADS:
+        found = effects.of_paper(paper, tmp_path)
+        assert found and not effects.measured(found)
+        assert len(effects.frame(found)) == 0
+        assert len(effects.waiting(found, tmp_path)) == len(found)
+        assert effects_figures.sizes(found) is None
+    assert effects_figures.readings(effects.readings(tmp_path)) is None
+    assert len(effects.remaining(tmp_path)) == 0
+
+
+def test_no_such_paper(tmp_path):
+    with pytest.raises(FerlibError, match="no paper 'resnet': choose one of amdcnn"):
+        effects.of_paper("resnet", tmp_path)
+
+
+def test_a_contrast_on_the_same_images_by_hand(tmp_path):
+    """80 and 70 of 100 right, and those 70 among the 80: ten points, each image one of 3,589 single ones or fewer."""
+    c = Contrast("detail", "se_cnn-se-same", "se_cnn-se", "padded")
+    for seed in (0, 1):
+        record(tmp_path, c.first, seed, 0.8, profile="full")
+        record(tmp_path, c.second, seed, 0.7, profile="full")
+    found = effects.contrast(c, tmp_path)
+    assert found.points == pytest.approx(10)
+    error = 100 * np.sqrt(0.1 * 0.9 / 99)  # ten differences of 1 among 100
+    assert found.low == pytest.approx(10 - 1.959964 * error, abs=1e-3)
+    assert found.high == pytest.approx(10 + 1.959964 * error, abs=1e-3)
+    assert (found.n, found.runs, found.reduced, found.bounds) == (100, 4, False, "95 %, images")
+
+
+def test_only_shared_seeds_are_compared(tmp_path):
+    c = Contrast("detail", "se_cnn-se-same", "se_cnn-se", "padded")
+    record(tmp_path, c.first, 0, 0.8)
+    record(tmp_path, c.second, 1, 0.1)
+    assert effects.contrast(c, tmp_path).points is None
+    record(tmp_path, c.second, 0, 0.7)
+    found = effects.contrast(c, tmp_path)
+    assert found.points == pytest.approx(10) and found.runs == 2 and found.reduced
+
+
+def test_other_images_widen_the_interval(tmp_path):
+    """The same ten points between two test parts have the errors of both."""
+    c = Contrast("part", "se_cnn-se-merged", "se_cnn-se", "merged")
+    record(tmp_path, c.first, 0, 0.8, ids=[f"other{i}" for i in range(100)])
+    record(tmp_path, c.second, 0, 0.7)
+    found = effects.contrast(c, tmp_path)
+    error = 100 * np.sqrt(0.8 * 0.2 / 99 + 0.7 * 0.3 / 99)
+    assert found.points == pytest.approx(10)
+    assert found.high - found.low == pytest.approx(2 * 1.959964 * error, rel=1e-4)
+
+
+def test_people_of_ck_are_what_is_independent(tmp_path):
+    row = EXPERIMENTS["amdcnn-ckplus-acs3"]
+    record(tmp_path, row.id, 0, 0.9, dataset="ckplus", profile="full", ids=FRAMES)
+    assert effects.people(row, tmp_path).points is None
+    for k in range(folds_of(row)):
+        ids = [f"S{k}{i // 5:02d}_001_{i}" for i in range(100)]
+        record(tmp_path, f"{row.id}-grouped{k}", 0, 0.6, dataset="ckplus", profile="full", ids=ids)
+        assert (effects.people(row, tmp_path).points is None) == (k < folds_of(row) - 1)
+    found = effects.people(row, tmp_path)
+    assert found.points == pytest.approx(30) and found.bounds == "95 %, people"
+    # 2 of 20 people wrong in all their frames: as wide as 20 images, not as 100
+    of_random = 100 * np.sqrt(0.9 * 0.1 / 20)
+    of_folds = 100 * np.sqrt(0.6 * 0.4 / 100)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.hypot(of_random, of_folds), rel=0.1)
+
+
+def test_selection_and_seeds_are_read_off_each_run(tmp_path):
+    row = EXPERIMENTS["amdcnn-ckplus-acs3"]
+    for seed, (chosen, best) in enumerate([(0.9, 0.95), (0.8, 0.9), (0.86, 0.86)]):
+        record(tmp_path, row.id, seed, chosen, dataset="ckplus", profile="full", ids=FRAMES, best=best)
+    picked = effects.selection([row], tmp_path)
+    assert (picked.points, picked.low, picked.high) == pytest.approx((5, 0, 10))
+    apart = effects.seeds([row], tmp_path)
+    assert (apart.points, apart.low, apart.high) == pytest.approx(((10 + 4 + 6) / 3, 4, 10))
+    assert picked.runs == apart.runs == 3
+
+
+def test_copies_count_as_the_audit_does(tmp_path):
+    """80 of 100 right, 60 of the 80 that training lacks: 80 % against 75 %."""
+    row = EXPERIMENTS["se_cnn-se"]
+    record(tmp_path, row.id, 0, 0.8, unseen=(80, 0.75))
+    found = effects.copies(row, tmp_path)
+    assert found.points == pytest.approx(5)
+    assert found.low < 5 < found.high
+
+
+def test_gap_is_of_the_first_network_that_has_a_record(tmp_path):
+    ids = HEADS["se_cnn"][0]
+    record(tmp_path, ids[-1], 0, 0.6)
+    found = effects.gap(ids, tmp_path)
+    assert found.needs == (ids[-1],)
+    assert found.points == pytest.approx(printed_accuracy(EXPERIMENTS[ids[-1]]) - 60)
+    assert found.low < found.points < found.high
+
+
+def test_a_faultless_run_has_an_interval_too(tmp_path):
+    record(tmp_path, "msca_resnet-ckplus-se_bn", 0, 1.0, dataset="ckplus", profile="full", ids=FRAMES)
+    found = effects.gap(["msca_resnet-ckplus-se_bn"], tmp_path)
+    assert found.high > found.low
+
+
+def test_what_remains_of_a_gap(tmp_path):
+    """The published 99.49: 99 of 100 is within chance; 80 is not, unless the best test epoch has it; 90 stays open."""
+    row = "amdcnn-ckplus-acs3"
+    for chosen, best, state in (
+        (0.99, 0.99, "within chance"),
+        (0.8, 0.99, "gone at the best test epoch"),
+        (0.6, 0.8, "open: +19.49 at the best test epoch"),
+    ):
+        record(tmp_path / state[:4], row, 0, chosen, dataset="ckplus", profile="full", ids=FRAMES, best=best)
+        found = effects.remaining(tmp_path / state[:4])
+        assert list(found["state"]) == [state]
+
+
+# -- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_fills_itself_in(tmp_path):
+    for seed in (0, 1):
+        record(tmp_path, "se_cnn-se", seed, 0.6 + seed / 50, best=0.65, unseen=(92, 0.58))
+    record(tmp_path, "se_cnn-se-same", 0, 0.7)
+    found = effects.of_paper("se_cnn", tmp_path)
+    assert only(found, "detail").points == pytest.approx(10)
+    assert only(found, "seed").points == pytest.approx(2)
+    frame = effects.frame(found)
+    assert len(frame) + len(effects.waiting(found, tmp_path)) == len(found)
+    assert (frame["points"].str[0].isin(["+", "-", "±"])).all()
+    figure = effects_figures.sizes(found, papers=True)
+    assert len(figure.axes[0].get_yticks()) == len(frame)
+    plots.close(figure)
+    plots.close(effects_figures.readings(effects.readings(tmp_path)))
+    told = effects.told("detail", found)
+    assert "+10.0 points (SE-CNN on FER2013)" in told
+    assert "Not measured yet: 1 comparison" in effects.told("part", found)
