@@ -10,8 +10,11 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+import ferlib
 from ferlib import book
+from ferlib.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -111,3 +114,20 @@ def test_make_refuses_an_old_python_in_one_line(tmp_path):
 def test_licences_are_there():
     assert (ROOT / "LICENSE").read_text().startswith("MIT License")
     assert "Attribution 4.0 International" in (ROOT / "LICENSE-text").read_text()
+
+
+def test_one_version_everywhere():
+    package = _project()["version"]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert ferlib.__version__ == package == cited
+
+
+def test_the_release_checklist_names_what_exists():
+    text = (ROOT / "RELEASING.md").read_text()
+    files = re.findall(r"`([\w./-]+\.(?:toml|py|cff|json|yml))`", text)
+    assert len(files) >= 5
+    for name in files:
+        assert (ROOT / name).exists() or (ROOT / ".github/workflows" / name).exists(), name
+    for command, option in re.findall(r"`ferlib (\w+)(?: (--\w+))?", text):
+        shown = CliRunner().invoke(app, [command, "--help"])
+        assert shown.exit_code == 0 and (option or "") in shown.output, command
