@@ -7,7 +7,6 @@ import functools
 import io
 import os
 import shutil
-import sys
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -15,22 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ferlib.errors import FerlibError
 from ferlib.records import write_atomically
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NAME = "attention-fer-book"
-# what a printed page is without: navigation, buttons, and links into pages that are not there
-PRINTED = """() => {
-  for (const a of document.querySelectorAll("a[href]")) {
-    const here = new URL(a.href, location.href);
-    if (here.origin === location.origin && here.pathname !== location.pathname) a.removeAttribute("href");
-  }
-  for (const box of document.querySelectorAll(".ledger-scroll")) box.style.maxHeight = "none";
-  return window.MathJax?.startup?.promise?.then(() => true) ?? true;
-}"""
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -111,7 +99,7 @@ def why_no_pdf() -> str | None:
 
 
 def pdf(html: Path, pages: Sequence[str], out: Path) -> Path:
-    """All ``pages`` (names without .html, in order) as one PDF with bookmarks, printed by a real browser.
+    """All ``pages`` (names without .html, in order) as one PDF, printed by a real browser: see `ferlib.printing`.
 
     Raises FerlibError where browser or packages are missing, or a page does not load.
     """
@@ -124,27 +112,14 @@ def pdf(html: Path, pages: Sequence[str], out: Path) -> Path:
 
 
 def _print(html: Path, pages: Sequence[str], out: Path) -> Path:
-    from playwright.sync_api import Error, sync_playwright
-    from pypdf import PdfReader, PdfWriter
+    from playwright.sync_api import sync_playwright
 
-    writer = PdfWriter()
+    from ferlib import printing
+
     with serving(html) as address, sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=browser(), args=flags())
-        page = chromium.new_page(color_scheme="light")
-        page.emulate_media(media="print")
-        for name in tqdm(pages, desc="printing", unit="page", disable=not sys.stderr.isatty()):
-            try:
-                response = page.goto(f"{address}/{name}.html", wait_until="load", timeout=60_000)
-                if response is None or not response.ok:
-                    raise FerlibError(f"{name}.html: cannot be printed, the page does not load")
-                page.evaluate(PRINTED)
-                title = page.title().partition(" —")[0]
-                blob = page.pdf(format="A4", print_background=True, margin={"top": "15mm", "bottom": "15mm"})
-            except Error as error:
-                raise FerlibError(f"{name}.html: cannot be printed ({str(error).splitlines()[0]})") from None
-            writer.append(PdfReader(io.BytesIO(blob)), outline_item=title, import_outline=False)
+        writer = printing.book(chromium.new_page(), address, pages)
         chromium.close()
-    writer.add_metadata({"/Title": "Attention in facial expression recognition: a replication"})
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, lambda file: writer.write(file))
     return out
