@@ -1,7 +1,44 @@
-// What scrolls on its own can be reached, and scrolled, with the keyboard.
+// What a wide table or a large figure needs on a narrow page.
 document.addEventListener("DOMContentLoaded", () => {
-  for (const box of document.querySelectorAll(".tag_output_scroll .cell_output, .cell_output .output, div.highlight pre")) {
-    const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
-    if (scrolls && !box.hasAttribute("tabindex")) box.tabIndex = 0;
-  }
+  const boxes = ".cell_output, .cell_output .output, .pst-scrollable-table-container, .ledger-scroll, div.highlight pre";
+  for (const box of document.querySelectorAll(boxes)) watch(box);
+  for (const image of document.querySelectorAll(".bd-article :is(figure, .output) img")) openable(image);
 });
+
+// What scrolls on its own can be reached, and scrolled, with the keyboard, and shows that it goes on.
+function watch(box) {
+  const look = () => {
+    const wide = box.scrollWidth > box.clientWidth + 1;
+    if ((wide || box.scrollHeight > box.clientHeight + 1) && !box.hasAttribute("tabindex")) box.tabIndex = 0;
+    box.classList.toggle("goes-on", wide && box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  };
+  box.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(box);
+}
+
+// A figure that had to shrink can be opened in the size that it was drawn in.
+function openable(image) {
+  const look = () => {
+    if (!image.clientWidth || image.naturalWidth < 1.15 * image.clientWidth || image.closest("a, button")) return;
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "enlarge" });
+    button.setAttribute("aria-label", `Enlarge: ${image.alt}`);
+    button.addEventListener("click", () => enlarge(image));
+    image.replaceWith(button);
+    button.append(image);
+  };
+  image.addEventListener("load", look);
+  if (image.complete) look();
+}
+
+function enlarge(image) {
+  const dialog = document.createElement("dialog");
+  dialog.className = "enlarged";
+  dialog.setAttribute("aria-label", "Figure, enlarged");
+  const close = Object.assign(document.createElement("button"), { type: "button", textContent: "Close" });
+  const copy = Object.assign(new Image(), { src: image.src, alt: image.alt });
+  dialog.append(close, copy);
+  dialog.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}

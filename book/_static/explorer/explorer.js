@@ -71,7 +71,7 @@
       const choices = run.layers.map((layer) => [layer.name, title(layer)]);
       const kept = choices.some(([value]) => value === form.elements.layer.value);
       maps.fill(form.elements.layer, choices, kept ? undefined : run.default);
-      maps.radios(fieldset, "class", run.classes.map((name) => [name, name]));
+      maps.radios(fieldset, "class", maps.inOrder(run.classes).map((name) => [name, name]));
       const layer = run.layers.find((one) => one.name === form.elements.layer.value);
       const shown = [{ run, layer }];
       if (other) shown.push({ run: other, layer: likewise(run, layer, other) });
@@ -103,8 +103,8 @@
         if (!panel.hidden) said.push(drawPanel(panel, shown[i], name, low, high, options));
       });
       const [first, last] = root.querySelectorAll(".fx-scale span");
-      maps.setText(first, low.toFixed(2));
-      maps.setText(last, high.toFixed(2));
+      maps.setText(first, String(Number(low.toFixed(2))));
+      maps.setText(last, String(Number(high.toFixed(2))));
       maps.setText(root.querySelector(".fx-say"), said.join(" "));
     }
 
@@ -113,7 +113,8 @@
       const k = run.classes.indexOf(name);
       const heading = `${run.name}, seed ${run.seed}`;
       const right = `${maps.percent(run.accuracy)} of ${run.n} right`;
-      maps.setText(panel.querySelector("figcaption"), `${heading}, ${right}`);
+      const breakable = heading.replaceAll("+", "+\u200b"); // a line may end after a plus
+      maps.setText(panel.querySelector("figcaption"), `${breakable}, ${right}`);
       if (k < 0) {
         canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
         const few = run.left_out[name];

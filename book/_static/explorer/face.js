@@ -97,7 +97,8 @@
     palette = maps.fromBase64(data.palette);
     maps.paintScale(get(".fx-scale canvas"), palette);
     maps.fill(get("[name=example]"), [["", "…"], ...data.examples.map((name, i) => [String(i), name])]);
-    maps.fill(fields.explained, [["", "the most likely one"], ...data.classes.map((name, i) => [String(i), name])]);
+    const classes = maps.inOrder(data.classes).map((name) => [String(data.classes.indexOf(name)), name]);
+    maps.fill(fields.explained, [["", "the most likely one"], ...classes]);
     const others = data.network.outputs.slice(2).map((name) => [name, name.replace("attention/", "own attention ")]);
     maps.fill(fields.map, [["cam", "class activation map"], ...others]);
     fields.opacity.value = Math.round(100 * data.opacity);

@@ -120,7 +120,19 @@ window.ferlibMaps = (function () {
     return `${(100 * share).toFixed(digits)} %`;
   }
 
-  /* One bar for each class in a list; the largest is marked. */
+  /* Where a class stands in the book's figures: in FER2013's order, contempt last. */
+  const PLACES = ["ang", "disg", "fear", "happ", "sad", "surp", "neut", "cont"];
+
+  function place(name) {
+    const found = PLACES.findIndex((start) => name.startsWith(start));
+    return found < 0 ? PLACES.length : found;
+  }
+
+  function inOrder(names) {
+    return [...names].sort((a, b) => place(a) - place(b));
+  }
+
+  /* One bar for each class in a list, shown in the book's order; the largest is marked. */
   function bars(list, names, shares) {
     const best = shares.indexOf(Math.max(...shares));
     while (list.children.length < names.length) {
@@ -139,6 +151,7 @@ window.ferlibMaps = (function () {
       track.firstChild.style.width = `${100 * shares[i]}%`;
       value.textContent = percent(shares[i]);
       list.children[i].classList.toggle("fx-best", i === best);
+      list.children[i].style.order = place(name);
     });
   }
 
@@ -177,6 +190,7 @@ window.ferlibMaps = (function () {
   }
 
   return {
-    fromBase64, unpack, part, stretch, paint, paintScale, strongest, percent, bars, fill, radios, chosen, setText,
+    fromBase64, unpack, part, stretch, paint, paintScale, strongest, percent, inOrder, bars, fill, radios, chosen,
+    setText,
   };
 })();
