@@ -342,7 +342,13 @@ def test_row_of_a_case(name):
     case = bench.CASES[name]
     row = bench.row_of(case)
     assert (row.model, row.size, row.batch) == (case.model, case.size, case.batch)
-    assert row.preprocess["channels"] == case.channels and row.variant == {}
+    assert row.preprocess["channels"] == case.channels and row.variant == case.variant
+
+
+def test_the_joint_loss_is_that_of_model_6_alone():
+    losses = {m: bench.row_of(bench.CASES[f"gcca_vgg-model{m}"]).loss for m in range(1, 6)}
+    assert set(losses.values()) == {"cross_entropy"}
+    assert bench.row_of(bench.CASES["gcca_vgg"]).loss == "island"
 
 
 SERVE = """
