@@ -25,7 +25,7 @@ import matplotlib
 import numpy as np
 import torch
 
-from ferlib import explorer_nets, explorer_onnx, explorer_runtime, maps, records, tables, weights
+from ferlib import commands, explorer_nets, explorer_onnx, explorer_runtime, maps, records, tables, weights
 from ferlib.claims.page import NAMES
 from ferlib.data import synthetic
 from ferlib.data.synthetic_face import REGIONS, render
@@ -302,37 +302,30 @@ def build(out: Path, results: Path = Path("results"), card: Path | None = None) 
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="The files behind the book's pages that explain without a kernel.",
-        epilog="Exit status: 0 done, 1 failed, 2 bad usage.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    p = commands.add_parser("build", help="make the files in OUT")
+    parser = commands.parser(prog, "The files behind the book's pages that explain without a kernel.")
+    add = parser.add_subparsers(dest="command", required=True).add_parser
+    p = add("build", help="make the files in OUT")
     p.add_argument("out", type=Path)
     p.add_argument("--results", type=Path, default=Path("results"), help="records and their maps")
     p.add_argument(
         "--card", type=Path, help="of the weights for the reader's own face; default: published ones"
     )
-    p = commands.add_parser("train", help="train the networks of the synthetic faces again")
+    p = add("train", help="train the networks of the synthetic faces again")
     p.add_argument("name", nargs="*", help=f"of {', '.join(explorer_nets.ROWS)}; default: all")
     p.add_argument("--out", type=Path, default=explorer_nets.FOLDER)
     p.add_argument("--runs", type=Path, help="folder for checkpoints; an interrupted training goes on")
     return parser
 
 
+@commands.told
 def main(argv: list[str] | None = None, prog: str = "python -m ferlib.explorer") -> int:
     """Build or train; returns the exit status."""
     options = _parser(prog).parse_args(argv)
-    try:
-        if options.command == "build":
-            print(build(options.out, options.results, options.card))
-        else:
-            for name in options.name or explorer_nets.ROWS:
-                print(explorer_nets.train(name, options.out, options.runs))
-    except FerlibError as error:
-        print(f"ferlib: {error}", file=sys.stderr)
-        return 1
+    if options.command == "build":
+        print(build(options.out, options.results, options.card))
+    else:
+        for name in options.name or explorer_nets.ROWS:
+            print(explorer_nets.train(name, options.out, options.runs))
     return 0
 
 

@@ -8,8 +8,6 @@ belong to and a checksum over all of it.
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ferlib import __version__, records
+from ferlib import beside, records
 from ferlib.errors import FerlibError, RecordError
 
 SCHEMA = 1
@@ -178,25 +176,10 @@ def write(results: Path | str, record: Mapping[str, Any], maps: ClassMaps, **not
     arrays = maps.arrays()
     if not all(np.isfinite(values).all() for values in arrays.values()):
         raise RecordError(f"{path}: maps are not finite and were not written; look at the run's weights")
-    header = {
-        "schema": SCHEMA,
-        "experiment": part["experiment"]["id"],
-        "seed": part["seed"],
-        "record_sha256": record["sha256"],
-        "data": {key: part["data"][key] for key in ("name", "fingerprint")},
-        "ferlib": __version__,
-        **maps.facts(),
-        **notes,
-    }
+    header = {**beside.origin(record, SCHEMA), **maps.facts(), **notes}
     header["sha256"] = checksum(header, arrays)
     text = np.frombuffer(records.canonical(header), np.uint8)
-    try:
-        records.write_atomically(path, lambda file: _save(file, path, {"header": text, **arrays}))
-    except OSError as error:
-        raise RecordError(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
-        ) from None
-    return path
+    return beside.write(path, lambda file: _save(file, path, {"header": text, **arrays}))
 
 
 def _save(file: Any, path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -217,22 +200,16 @@ def read(results: Path | str, experiment: str, seed: int) -> tuple[ClassMaps, di
     Raises RecordError in one line where the file is missing, damaged, or not of the record that lies beside it.
     """
     path = path_of(results, experiment, seed)
-    again = f"make it again: `ferlib explain {experiment} --seed {seed}`"
+    command = f"ferlib explain {experiment} --seed {seed}"
     record = records.read(records.path_of(results, experiment, seed))
-    try:
+    with beside.reading(path, command):
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         header = json.loads(arrays.pop("header").tobytes())
         intact = header["schema"] == SCHEMA and header["sha256"] == checksum(header, arrays)
-    except FileNotFoundError:
-        raise RecordError(f"{path}: no such file; `ferlib explain {experiment} --seed {seed}`") from None
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).partition("\n")[0]
-        raise RecordError(f"{path}: cannot be read ({reason}); {again}") from None
     if not intact:
-        raise RecordError(f"{path}: checksum does not match, edited or damaged; {again}")
-    if header["record_sha256"] != record["sha256"]:
-        raise RecordError(f"{path}: belongs to another run than the record beside it; {again}")
+        raise RecordError(f"{path}: checksum does not match, edited or damaged; make it again: `{command}`")
+    beside.check_origin(header, record, path, command)
     return _parse(header, arrays), header
 
 

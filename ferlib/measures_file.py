@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ferlib import __version__, records
+from ferlib import beside, records
 from ferlib.errors import RecordError
 from ferlib.measures import summary
 
@@ -94,15 +94,7 @@ def write(results: Path | str, record: Mapping[str, Any], facts: Mapping[str, An
     """
     part = record["reproducible"]
     path = path_of(results, part["experiment"]["id"], part["seed"])
-    found = {
-        "schema": SCHEMA,
-        "experiment": part["experiment"]["id"],
-        "seed": part["seed"],
-        "record_sha256": record["sha256"],
-        "data": {key: part["data"][key] for key in ("name", "fingerprint")},
-        "ferlib": __version__,
-        **facts,
-    }
+    found = {**beside.origin(record, SCHEMA), **facts}
     found = json.loads(records.canonical({**found, "summary": summarise(found)}))
     found["sha256"] = records.sha256(found)
     validate(found, path)
@@ -112,13 +104,7 @@ def write(results: Path | str, record: Mapping[str, Any], facts: Mapping[str, An
         raise RecordError(
             f"{path}: {len(text):,} bytes, more than {LIMIT:,}; take fewer images (--images) or layers"
         )
-    try:
-        records.write_atomically(path, lambda file: file.write(text.encode()))
-    except OSError as error:
-        raise RecordError(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
-        ) from None
-    return path
+    return beside.write(path, lambda file: file.write(text.encode()))
 
 
 def validate(found: Any, path: Path) -> dict[str, Any]:
@@ -165,22 +151,12 @@ def _problem(found: Mapping[str, Any]) -> str | None:
 def read(results: Path | str, experiment: str, seed: int) -> dict[str, Any]:
     """The measures of one run. RecordError in one line where they are missing, damaged, or of another record."""
     path = path_of(results, experiment, seed)
+    command = f"ferlib measure {experiment} --seed {seed}"
     record = records.read(records.path_of(results, experiment, seed))
-    try:
+    with beside.reading(path, command):
         found = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise RecordError(f"{path}: no such file; `ferlib measure {experiment} --seed {seed}`") from None
-    except (OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise RecordError(
-            f"{path}: cannot be read ({reason}); `ferlib measure {experiment} --seed {seed}`"
-        ) from None
     validate(found, path)
-    if found["record_sha256"] != record["sha256"]:
-        raise RecordError(
-            f"{path}: belongs to another run than the record beside it; make it again: "
-            f"`ferlib measure {experiment} --seed {seed}`"
-        )
+    beside.check_origin(found, record, path, command)
     return found
 
 

@@ -53,34 +53,50 @@ def confusion(matrices: Mapping[str, Matrix], title: str = "") -> Figure:
     """Confusion matrices by title, side by side: colour and first line are row rates in percent, second counts."""
     figure, axes = plt.subplots(1, len(matrices), figsize=(5.2 * len(matrices), 5.0), squeeze=False)
     for ax, (name, (classes, counts)) in zip(axes[0], matrices.items(), strict=True):
-        rates = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        text = np.array(
-            [
-                [f"{r:.0f}\n({k})" for r, k in zip(*rows, strict=True)]
-                for rows in zip(rates, counts, strict=True)
-            ]
-        )
-        sns.heatmap(
-            rates,
-            annot=text,
-            fmt="",
-            cmap="Blues",
-            vmin=0,
-            vmax=100,
-            square=True,
-            cbar=False,
-            xticklabels=classes,
-            yticklabels=classes,
-            annot_kws={"fontsize": 8},
-            linewidths=0.5,
-            ax=ax,
-        )
+        row_rates(ax, counts, classes, classes, square=True)
         ax.set(title=name, xlabel="predicted", ylabel="true")
         ax.tick_params(axis="x", rotation=45)
-        ax.tick_params(axis="y", rotation=0)
     if title:
         figure.suptitle(title)
     return figure
+
+
+def row_rates(
+    ax: Axes,
+    counts: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    square: bool = False,
+    separator: str = "",
+) -> None:
+    """Draw a table of counts: colour and first line are row rates in percent, second counts.
+
+    ``separator`` of thousands in the counts.
+    """
+    rates = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    text = np.array(
+        [
+            [f"{r:.0f}\n({k:{separator}})" for r, k in zip(*pair, strict=True)]
+            for pair in zip(rates, counts, strict=True)
+        ]
+    )
+    sns.heatmap(
+        rates,
+        annot=text,
+        fmt="",
+        cmap="Blues",
+        vmin=0,
+        vmax=100,
+        square=square,
+        cbar=False,
+        xticklabels=columns,
+        yticklabels=rows,
+        annot_kws={"fontsize": 8},
+        linewidths=0.5,
+        ax=ax,
+    )
+    ax.tick_params(axis="y", rotation=0)
 
 
 def curves(records: Mapping[str, Mapping[str, Any]], published: Mapping[str, float] | None = None) -> Figure:

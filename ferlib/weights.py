@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from ferlib import checkpoint, finished, records
+from ferlib import checkpoint, commands, finished, records
 from ferlib.data.dataset import FaceDataset
 from ferlib.device import resolve_device, resolve_precision
 from ferlib.engine import predict
@@ -292,15 +292,12 @@ def from_file(path: Path, results: Path = Path("results"), data_root: str | None
 
 
 def arguments(prog: str = "python -m ferlib.weights") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Published weights: which there are, and how a finished run becomes one of them.",
-        epilog="Exit status: 0 done, 1 failed, 2 bad usage.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("list", help="names, networks and figures of the weights in the folder")
+    about = "Published weights: which there are, and how a finished run becomes one of them."
+    parser = commands.parser(prog, about)
+    subparser = parser.add_subparsers(dest="command", required=True).add_parser
+    listing = subparser("list", help="names, networks and figures of the weights in the folder")
     text = "Write a finished run's weights and their card; its test predictions must be the recorded ones."
-    making = commands.add_parser("export", help=text, description=text)
+    making = subparser("export", help=text, description=text)
     for one in (listing, making):
         one.add_argument("--folder", type=Path, default=FOLDER, metavar="DIR", help="where the weights lie")
     listing.add_argument("--json", action="store_true", help="print JSON")
@@ -314,25 +311,20 @@ def arguments(prog: str = "python -m ferlib.weights") -> argparse.ArgumentParser
     return parser
 
 
+@commands.told
 def main(argv: list[str] | None = None, prog: str = "python -m ferlib.weights") -> int:
     """List or export; returns the exit status."""
     options = arguments(prog).parse_args(argv)
-    try:
-        if options.command == "list":
-            found = [read(options.folder / f"{name}.json") for name in names(options.folder)]
-            if options.json:
-                print(json.dumps([{"name": one.name, **one.facts} for one in found], indent=1))
-            else:
-                print("\n".join(f"{one.name}: {one.about()}" for one in found) or f"none yet; {HOW}")
-            return 0
-        device = resolve_device("cpu")
-        run = finished.load(
-            options.id, options.seed, options.results, options.runs, options.data_root, device
-        )
-        print(export(run, options.name or options.id, options.folder))
-    except FerlibError as error:
-        print(f"ferlib: {error}", file=sys.stderr)
-        return 1
+    if options.command == "list":
+        found = [read(options.folder / f"{name}.json") for name in names(options.folder)]
+        if options.json:
+            print(json.dumps([{"name": one.name, **one.facts} for one in found], indent=1))
+        else:
+            print("\n".join(f"{one.name}: {one.about()}" for one in found) or f"none yet; {HOW}")
+        return 0
+    device = resolve_device("cpu")
+    run = finished.load(options.id, options.seed, options.results, options.runs, options.data_root, device)
+    print(export(run, options.name or options.id, options.folder))
     return 0
 
 

@@ -372,9 +372,10 @@ def test_start_is_keras_default():
     assert (norm.eps, norm.momentum) == (1e-3, 0.01)
 
 
-def test_a_batch_of_fourteen_is_overfitted():
-    model = make(size=32, dropout=0.0)
-    x, y = torch.rand(14, 1, 32, 32), torch.arange(14) % 7
+@pytest.mark.parametrize("name", NETS)
+def test_a_batch_of_sixteen_is_overfitted(name):
+    model = make(name, size=32, dropout=0.0)
+    x, y = torch.rand(16, 1, 32, 32), torch.arange(16) % 7
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
     for _ in range(8):
         loss = nn.functional.cross_entropy(model(x)[0], y)

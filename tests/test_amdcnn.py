@@ -226,8 +226,8 @@ def test_fusion_weights_start_uniform_and_sum_to_one(auxiliary):
     assert sum(model.monitored().values()) == pytest.approx(1)
 
 
-def train_on_eight(model, loss, steps, rate):
-    x, y = torch.rand(8, 1, 16, 16), torch.arange(8) % 7
+def train_on_sixteen(model, loss, steps, rate):
+    x, y = torch.rand(16, 1, 16, 16), torch.arange(16) % 7
     optimiser = torch.optim.Adam([*model.parameters(), *loss.parameters()], rate)
     for _ in range(steps):
         value = loss(*model(x), y)
@@ -241,7 +241,7 @@ def train_on_eight(model, loss, steps, rate):
 def test_fusion_weights_are_trained_by_the_loss_of_the_fused_output_alone(fused, moves):
     model = make(size=16)
     loss = build_loss("am_softmax", classes=7, features=64, fused=fused)
-    (_, out), _ = train_on_eight(model, loss, 6, rate=1e-2)
+    (_, out), _ = train_on_sixteen(model, loss, 6, rate=1e-2)
     alpha = out["fusion"]
     assert alpha.sum().item() == pytest.approx(1)
     assert bool((alpha - 0.25).abs().max() > 0.01) is moves
@@ -261,10 +261,10 @@ def test_better_classifiers_get_higher_weights():
 
 
 @pytest.mark.parametrize("variant", [TABLE_8[0], TABLE_8[1], {}, {"norm": "once"}], ids=str)
-def test_a_batch_of_eight_is_overfitted(variant):
+def test_a_batch_of_sixteen_is_overfitted(variant):
     model = make(size=16, **variant)
     loss = build_loss("am_softmax", classes=7, features=64)
-    (logits, _), y = train_on_eight(model, loss, 15, rate=3e-3)
+    (logits, _), y = train_on_sixteen(model, loss, 15, rate=3e-3)
     assert (logits.argmax(1) == y).all()
 
 
@@ -317,6 +317,27 @@ def test_spatial_attention_by_hand():
     concatenated.convs = msam.convs
     concatenated.fuse.weight.data = torch.tensor([1.0, 1.0, -1.0]).reshape(1, 3, 1, 1)  # 2 + 4 - 6 = 0
     assert concatenated(x).item() == 0.5
+
+
+def test_gates_of_channels_do_not_see_where_a_value_stands():
+    torch.manual_seed(2)
+    block, x = ChannelAttention(8, 4), torch.randn(2, 8, 6, 5)
+    moved = x.flatten(2)[:, :, torch.randperm(30)].reshape(x.shape)
+    assert not torch.equal(moved, x)
+    torch.testing.assert_close(block(moved), block(x))
+
+
+@pytest.mark.parametrize("make_block", [SpatialAttention, lambda: MSAM("conv"), lambda: MSAM("mean")])
+def test_maps_of_places_do_not_see_the_channels_order_and_turn_with_the_image(make_block):
+    """Mirrored images under mirrored kernels have mirrored maps."""
+    torch.manual_seed(3)
+    block, x = make_block(), torch.randn(2, 8, 6, 5)
+    plain = block(x)
+    assert (plain - plain.flip(3)).abs().max() > 0.01
+    torch.testing.assert_close(block(x[:, torch.randperm(8)]), plain)
+    for conv in (m for m in block.modules() if isinstance(m, nn.Conv2d)):
+        conv.weight.data = conv.weight.data.flip(3)
+    torch.testing.assert_close(block(x.flip(3)), plain.flip(3))
 
 
 def test_a_head_is_a_convolution_an_average_and_equation_12():

@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from ferlib import findings, forensics
 from ferlib.errors import FerlibError
-from ferlib.findings import DATASET, DESIGN, EVIDENCE, KINDS, Finding
+from ferlib.findings import DATASET, DESIGN, EVIDENCE, KINDS, Finding, arithmetic
 from ferlib.forensics import chance_of_compatibility, compatible_counts, possible_mean_and_sd
 
 
@@ -247,36 +247,36 @@ def test_words_alone_are_no_arithmetic():
 
 def test_numbers_as_printed():
     printed = ("12,271", "1, 773", "5e-07", "69.07%", "0.2 M")
-    assert [findings.number(text) for text in printed] == [12271, 1773, 5e-7, 69.07, 0.2]
+    assert [arithmetic.number(text) for text in printed] == [12271, 1773, 5e-7, 69.07, 0.2]
 
 
 def test_equal_numbers_do_not_differ_and_unequal_ones_are_not_the_same():
     equal, unequal = (one(printed=a, other_printed=b) for a, b in (("0.8449", "84.49"), ("1.03", "1.04")))
-    assert findings.same(equal)[0] and not findings.same(unequal)[0]
-    assert findings.differ(unequal)[0] and not findings.differ(one(printed="3", other_printed="3.0"))[0]
+    assert arithmetic.same(equal)[0] and not arithmetic.same(unequal)[0]
+    assert arithmetic.differ(unequal)[0] and not arithmetic.differ(one(printed="3", other_printed="3.0"))[0]
 
 
 def test_parts_and_totals():
-    assert findings.parts_against_total((2, 3), 6, 5) == (
+    assert arithmetic.parts_against_total((2, 3), 6, 5) == (
         True,
         "2 + 3 = 5, not 6; the makers have 5: the parts are right",
     )
-    assert findings.parts_against_total((2, 3), 6, 6)[1].endswith("the total is right")
-    assert findings.parts_against_total((2, 3), 6, 7)[1].endswith("neither is theirs")
-    assert not findings.parts_against_total((2, 3), 5, 5)[0]
+    assert arithmetic.parts_against_total((2, 3), 6, 6)[1].endswith("the total is right")
+    assert arithmetic.parts_against_total((2, 3), 6, 7)[1].endswith("neither is theirs")
+    assert not arithmetic.parts_against_total((2, 3), 5, 5)[0]
 
 
 def test_findings_fall_with_other_numbers():
-    assert not findings.luo_happy(one(), most=1400)[0]
-    assert not findings.luo_disgust(one(), disgust=436, happy=7215)[0]
-    assert not findings.nan_center(one(), batch=1)[0]
-    assert not findings.wang_shapes(one(), ratio=1)[0]
-    assert not findings.chen_dropout(one(printed="0.5"))[0]
-    assert not findings.chen_factor(one(printed="10 times"))[0]
-    assert not findings.chen_sad(one(printed="approximately 4800"))[0]
-    assert not findings.wang_sequences(one(printed="327"))[0]
-    assert not findings.luo_reaching(one(printed="69.04%"))[0]
-    assert not findings.chen_swapped(one(printed="98.66%"))[0]
+    assert not findings.se_cnn.luo_happy(one(), most=1400)[0]
+    assert not findings.se_cnn.luo_disgust(one(), disgust=436, happy=7215)[0]
+    assert not findings.a_mobilenet.nan_center(one(), batch=1)[0]
+    assert not findings.msca_resnet.wang_shapes(one(), ratio=1)[0]
+    assert not findings.gcca_vgg.chen_dropout(one(printed="0.5"))[0]
+    assert not findings.gcca_vgg.chen_factor(one(printed="10 times"))[0]
+    assert not findings.gcca_vgg.chen_sad(one(printed="approximately 4800"))[0]
+    assert not findings.msca_resnet.wang_sequences(one(printed="327"))[0]
+    assert not findings.se_cnn.luo_reaching(one(printed="69.04%"))[0]
+    assert not findings.gcca_vgg.chen_swapped(one(printed="98.66%"))[0]
 
 
 def test_overview_counts_every_finding():

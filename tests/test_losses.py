@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.utils.class_weight import compute_sample_weight
 from torch import nn
 
@@ -80,6 +81,35 @@ def test_cosine_is_the_keras_loss_of_that_name():
         F.one_hot(labels, 3).float().numpy(), logits.softmax(1).numpy()
     )
     assert value.item() == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_cosine_is_torchs_cosine_similarity():
+    """Of all numbers of a batch as one vector, Eq. (4), or row by row."""
+    p = torch.tensor([[0.90, 0.05, 0.05], [0.40, 0.30, 0.30], [0.10, 0.20, 0.70]])
+    y = torch.tensor([0, 0, 1])
+    ones = F.one_hot(y, 3).float()
+    expected = {
+        "batch": -F.cosine_similarity(ones.flatten(), p.flatten(), dim=0),
+        "image": -F.cosine_similarity(ones, p).mean(),
+    }
+    assert abs(expected["batch"] - expected["image"]) > 0.01
+    for over, value in expected.items():
+        torch.testing.assert_close(make("cosine", classes=3, over=over)(p.log(), {}, y), value)
+
+
+def test_island_loss_is_the_printed_sum_without_its_constant_terms():
+    """Eq. (6) has k = j, too: 1 + 1 for each class, wherever the centres are. Its pairs do not pull on features."""
+    logits, out, y = model_like(n=9)
+    loss = make("island", classes=3, features=4, weight=0.3, pair_weight=2.0).double()
+    loss.centres.copy_(torch.tensor([[1.0, 2, 0, -1], [-1, 1, 1, 3], [0.5, 0, -3, 1]]))
+    x, c = out["features"], loss.centres.numpy()
+    pairs = float((cosine_similarity(c) + 1).sum())
+    center = np.square(x.detach().numpy() - c[y]).sum() / (2 * 9)  # Eq. (7) of Nan et al., a mean
+    printed = F.cross_entropy(logits, y).item() + 0.3 * (center + 2.0 * pairs)
+    value = loss(logits, out, y)
+    assert value.item() == pytest.approx(printed - 0.3 * 2.0 * 2 * 3)
+    (gradient,) = torch.autograd.grad(value, x)
+    torch.testing.assert_close(gradient, 0.3 * (x.detach() - loss.centres[y]) / 9)
 
 
 # --- values by hand -------------------------------------------------------------------------------

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from ferlib.data.audit_tables import NAMES, ORDER, TITLES, Audit, in_order, parts_of
+from ferlib.plots import row_rates
 
 SHADES = {"train": "C0", "val": "C1", "test": "C2", "all": "C0"}
 
@@ -105,31 +105,10 @@ def agreement(audit: Audit) -> Figure | None:
     columns = [*(c for c in ORDER if c in common), *(c for c in common if c not in ORDER)]
     picked = np.ix_([found["rows"].index(c) for c in rows], [common.index(c) for c in columns])
     counts = np.array(found["counts"])[picked]
-    rates = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    text = np.array(
-        [
-            [f"{r:.0f}\n({k:,})" for r, k in zip(*pair, strict=True)]
-            for pair in zip(rates, counts, strict=True)
-        ]
-    )
     figure, ax = plt.subplots(figsize=(7.6, 5.4))
-    sns.heatmap(
-        rates,
-        annot=text,
-        fmt="",
-        cmap="Blues",
-        vmin=0,
-        vmax=100,
-        cbar=False,
-        xticklabels=columns,
-        yticklabels=rows,
-        annot_kws={"fontsize": 8},
-        linewidths=0.5,
-        ax=ax,
-    )
+    row_rates(ax, counts, rows, columns, separator=",")
     ax.set(xlabel="FERPlus, majority of ten annotators", ylabel="FER2013's label")
     ax.tick_params(axis="x", rotation=35)
-    ax.tick_params(axis="y", rotation=0)
     return figure
 
 

@@ -1,0 +1,33 @@
+"""What the commands of ``ferlib`` have in common: their exit status, and errors in one line on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+from ferlib.errors import FerlibError
+
+P = ParamSpec("P")
+
+
+def parser(prog: str, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog=prog, description=description, epilog="Exit status: 0 done, 1 failed, 2 bad usage."
+    )
+
+
+def told(main: Callable[P, int]) -> Callable[P, int]:
+    """A command that tells a FerlibError in one line on stderr and returns 1 where ``main`` raises it."""
+
+    @functools.wraps(main)
+    def command(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except FerlibError as error:
+            print(f"ferlib: {error}", file=sys.stderr)
+            return 1
+
+    return command

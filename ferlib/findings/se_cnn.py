@@ -1,0 +1,100 @@
+"""Luo et al.: the evidence behind the findings."""
+
+from __future__ import annotations
+
+from ferlib import forensics
+from ferlib.data import fer2013
+from ferlib.findings.arithmetic import OFFICIAL_TEST, total
+from ferlib.findings.finding import Evidence, Finding, Result
+
+LUO = {"Table 1": ("68.01", "69.04"), "abstract": ("68.04", "69.07")}
+
+
+def both_tests() -> dict[str, int]:
+    return {c: fer2013.PUBLISHED["val"][c] + fer2013.PUBLISHED["test"][c] for c in fer2013.CLASSES}
+
+
+def luo_pairs(_: Finding) -> Result:
+    gaps = [float(b) - float(a) for a, b in zip(*LUO.values(), strict=True)]
+    counts = [
+        forensics.compatible_counts(v, OFFICIAL_TEST)
+        for pair in zip(*LUO.values(), strict=True)
+        for v in pair
+    ]
+    one = all(b[0] - a[0] == 1 for a, b in zip(counts[::2], counts[1::2], strict=True))
+    text = ", ".join(f"{g:+.2f}" for g in gaps)
+    return all(gaps), f"{text}: {'one image of 3,589 each' if one else 'points'}"
+
+
+def luo_reaching(finding: Finding) -> Result:
+    printed = finding.printed.rstrip("%")
+    plain, se = LUO["Table 1"]
+    gain = float(se) - float(plain)
+    return printed == LUO["abstract"][
+        0
+    ], f"the gain of {gain:.2f} leads to {se} in Table 1; {printed} is the abstract's original CNN"
+
+
+def luo_images(_: Finding) -> Result:
+    column = [v for pair in LUO.values() for v in pair]
+    fits = [len(forensics.fitting(column, n)) for n in (OFFICIAL_TEST, 2 * OFFICIAL_TEST)]
+    chance = 100 * forensics.chance_of_compatibility(OFFICIAL_TEST) ** len(column)
+    given = 100 * forensics.chance_with_gap(OFFICIAL_TEST, 3) ** 2  # 68.01 and 68.04, 69.04 and 69.07
+    text = (
+        f"{fits[0]} of {len(column)} possible on 3,589, {fits[1]} on 7,178; on 3,589 by chance {chance:.1f} %"
+    )
+    return fits[0] == len(column), f"{text}, or {given:.0f} % given that figures come in pairs 0.03 apart"
+
+
+def luo_validation(_: Finding) -> Result:
+    printed = 28_709 + 7_178  # section 2.1
+    every = sum(total(c) for c in fer2013.PUBLISHED.values())
+    return (
+        printed == every,
+        f"28,709 + 7,178 = {printed:,}; FER2013 has {every:,}: none are left for validation",
+    )
+
+
+def luo_disgust(_: Finding, disgust: int = 93, happy: int = 1773) -> Result:
+    train, test = fer2013.PUBLISHED["train"], both_tests()
+    text = f"{happy:,} / {disgust} = {happy / disgust:.1f}; training has {train['disgust']} and {train['happy']:,}"
+    text += f" ({train['happy'] / train['disgust']:.1f} times), both test parts {test['disgust']} and {test['happy']:,}"
+    return round(happy / disgust) != 17 and train["disgust"] != disgust, text
+
+
+def luo_happy(_: Finding, most: int = 499) -> Result:
+    """No class has more than ``most`` right if happy is the best and has four hundred and some."""
+    merged, test = both_tests(), fer2013.PUBLISHED["test"]
+    recalls = {c: (0.0, 100 * min(1.0, most / n)) for c, n in merged.items()}
+    highest = forensics.accuracy_bounds(merged, recalls)[1]
+    text = f"of 7,178 images at most {highest:.0f} % would then be right; of 3,589 happy's recall would be"
+    text += f" at most {100 * most / test['happy']:.0f} %, below the accuracy"
+    return highest < float(LUO["Table 1"][0]), text
+
+
+def luo_blocks(_: Finding) -> Result:
+    import torch
+
+    from ferlib.models import build, count_parameters
+
+    with torch.device("meta"):
+        extra = {se: count_parameters(build("se_cnn", classes=7, se=se)) for se in ("none", "pool", "conv")}
+    added = [extra[se] - extra["none"] for se in ("pool", "conv")]
+    return added[0] != added[1], f"three blocks add {added[0]:,} parameters, six {added[1]:,}"
+
+
+def luo_gain(_: Finding) -> Result:
+    gains = [round(float(b) - float(a), 2) for a, b in LUO.values()]
+    return set(gains) == {1.03}, f"{', '.join(f'{g:.2f}' for g in gains)} from table and abstract"
+
+
+EVIDENCE: dict[str, Evidence] = {
+    "se_cnn-pairs": luo_pairs,
+    "se_cnn-reaching": luo_reaching,
+    "se_cnn-images": luo_images,
+    "se_cnn-validation": luo_validation,
+    "se_cnn-disgust": luo_disgust,
+    "se_cnn-happy": luo_happy,
+    "se_cnn-blocks": luo_blocks,
+    "se_cnn-gain": luo_gain,
+}
