@@ -335,8 +335,8 @@ def over_seeds(
     counts = [len(a) for a in accuracies]
     if min(counts) < 2:
         return (
-            f"A test over seeds takes at least two runs of each; there are {counts[0]} of {first.row} and "
-            f"{counts[1]} of {second.row}."
+            f"A test over seeds takes at least two runs of each network; {first.row} has {counts[0] or 'none'}, "
+            f"{second.row} {counts[1] or 'none'}."
         )
     found = welch(accuracies[0], accuracies[1])
     return (

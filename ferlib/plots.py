@@ -292,7 +292,7 @@ SHADES = {  # verdict -> colour, hatch: told apart in grey by the hatches
     "lower": ("#de8f05", ""),
     "direction fails": ("#de8f05", "//"),
     "contradicts itself": ("#cc78bc", ""),
-    "too few images": ("#949494", ""),
+    "too few images": ("#949494", "xx"),
     "not testable": ("#d9d9d9", ""),
     "not run: compute": ("white", ""),
     "not run: licensed data": ("white", "..."),
