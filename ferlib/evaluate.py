@@ -1,4 +1,4 @@
-"""Metrics and intervals, on top of scikit-learn and scipy."""
+"""Metrics, intervals and tests, on top of scikit-learn, scipy and statsmodels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import binomtest, norm, ttest_ind
+from scipy.stats import (
+    binomtest,
+    friedmanchisquare,
+    norm,
+    rankdata,
+    studentized_range,
+    ttest_ind,
+)
+from scipy.stats import t as student
 from sklearn.metrics import (
     accuracy_score,
     confusion_matrix,
@@ -139,23 +147,128 @@ def paired_clusters(
     }
 
 
-def variance_split(correct: np.ndarray) -> dict[str, float]:
+def seed_error(by_seed: Sequence[float]) -> float:
+    """Standard error of a mean over seeds, from their spread; 0 for a single seed, which tells nothing of it."""
+    return float(np.std(by_seed, ddof=1)) / len(by_seed) ** 0.5 if len(by_seed) > 1 else 0.0
+
+
+def widened(
+    mean: float,
+    low: float,
+    high: float,
+    by_seed: Sequence[float],
+    clusters: int,
+    confidence: float = 0.95,
+) -> tuple[float, float, float]:
+    """Bounds that count new seeds as well as new images, and the degrees of freedom of the standard error.
+
+    ``low`` and ``high`` bound ``mean`` for the sampling of ``clusters`` independent images or subjects alone;
+    ``by_seed`` are the seeds' own means on the same images. Seeds and images are crossed, so their variances add
+    (what varies with both is counted twice, which makes the bounds a little too wide), and the degrees of freedom are
+    Satterthwaite's, as for readers and cases: Hillis, "A comparison of denominator degrees of freedom methods for
+    multiple observer ROC studies", Statistics in Medicine 26:596, 2007. One seed leaves the bounds as they are.
+    """
+    if len(by_seed) < 2:
+        return low, high, float(clusters - 1)
+    z = float(norm.ppf((1 + confidence) / 2))
+    images, seeds = ((high - low) / (2 * z)) ** 2, seed_error(by_seed) ** 2
+    if images + seeds == 0:
+        return low, high, float(clusters - 1)
+    freedom = (images + seeds) ** 2 / (images**2 / max(clusters - 1, 1) + seeds**2 / (len(by_seed) - 1))
+    scale = float(student.ppf((1 + confidence) / 2, freedom)) / z
+    below, above = (scale * float(np.hypot(reach, z * seeds**0.5)) for reach in (mean - low, high - mean))
+    return mean - below, mean + above, float(freedom)
+
+
+def paired_seeds(
+    differences: np.ndarray,
+    cluster: np.ndarray,
+    *,
+    draws: int = 10_000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, float]:
+    """Mean of paired differences (seeds, N) on the same images, in ``cluster`` (N,): for other seeds and other images.
+
+    One seed: `paired_clusters`, which counts the sampling of clusters alone. Several: its bounds `widened` by the
+    spread of the seeds, and ``p`` of a t-test with the same standard error and degrees of freedom.
+    """
+    differences = np.asarray(differences, dtype=float)
+    found = paired_clusters(differences.mean(0), cluster, draws=draws, seed=seed, confidence=confidence)
+    by_seed = differences.mean(1)
+    if len(by_seed) < 2:
+        return found
+    images = (found["high"] - found["low"]) / (2 * float(norm.ppf((1 + confidence) / 2)))
+    clusters = len(np.unique(cluster))
+    low, high, freedom = widened(
+        found["mean"], found["low"], found["high"], list(by_seed), clusters, confidence
+    )
+    error = float(np.hypot(images, seed_error(list(by_seed))))
+    p = 2 * float(student.sf(abs(found["mean"]) / error, freedom)) if error else float(found["mean"] == 0)
+    return {"mean": found["mean"], "low": low, "high": high, "p": p}
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values after Holm's correction, in their order; an empty list for none.
+
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6:65, 1979.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(list(p_values), method="holm")[1]] if len(p_values) else []
+
+
+def average_ranks(scores: np.ndarray, confidence: float = 0.95) -> dict[str, Any]:
+    """Ranks of models (columns) averaged over blocks (rows) of ``scores``, the best has rank 1; ties share theirs.
+
+    ``p`` is that of Friedman's chi-squared test, ``critical`` Nemenyi's critical difference of two average ranks:
+    Demsar, "Statistical comparisons of classifiers over multiple data sets", JMLR 7:1, 2006, section 3.2.2. It takes
+    three models and two blocks at the least, else ValueError.
+    """
+    blocks, models = np.shape(scores)
+    if blocks < 2 or models < 3:
+        raise ValueError(f"ranks take two blocks and three models at the least, not {blocks} and {models}")
+    ranks = rankdata(-np.asarray(scores, dtype=float), axis=1)
+    alike = bool(np.all(ranks == ranks[:, :1]))
+    test = None if alike else friedmanchisquare(*np.asarray(scores, dtype=float).T)
+    q = studentized_range.ppf(confidence, models, np.inf) / np.sqrt(2)
+    return {
+        "ranks": ranks.mean(0),
+        "statistic": 0.0 if test is None else float(test.statistic),
+        "p": 1.0 if test is None else float(test.pvalue),
+        "critical": float(q * np.sqrt(models * (models + 1) / (6 * blocks))),
+    }
+
+
+def clustered_error(values: np.ndarray, cluster: np.ndarray) -> float:
+    """Standard error of the mean of ``values`` (N,) that are independent between ``cluster`` (N,) only.
+
+    The linearised ratio of sums over clusters (Cochran, "Sampling Techniques", 1977, section 6.3); with clusters of
+    one the usual standard error.
+    """
+    size, total = by_cluster(values, cluster)
+    residual = total - size * total.sum() / size.sum()
+    return float(np.sqrt(len(size) / (len(size) - 1) * np.square(residual).sum()) / size.sum())
+
+
+def variance_split(correct: np.ndarray, cluster: np.ndarray | None = None) -> dict[str, float]:
     """Where the spread of an accuracy comes from: ``correct`` (seeds, images), right or wrong; at least two seeds.
 
     ``seed_sd``: between seeds on these very images (sample standard deviation of the seeds' accuracies). ``test_sd``:
     standard error, over test sets of this size, of the accuracy averaged over the seeds. ``total_sd``: of one run on
-    a new test set, the root of seed variance and one run's sampling variance p (1 - p) / n. Fractions.
+    a new test set, the root of seed variance and one run's sampling variance. Fractions; images are independent, or
+    clusters (N,) of them, subjects say.
     Bouthillier et al., "Accounting for variance in machine learning benchmarks", MLSys 2021, section 2.
     """
     correct = np.asarray(correct, dtype=float)
     if correct.ndim != 2 or len(correct) < 2:
         raise ValueError(f"at least two seeds on the same images, not an array of shape {correct.shape}")
-    n = correct.shape[1]
+    cluster = np.arange(correct.shape[1]) if cluster is None else cluster
     seeds = float(correct.mean(1).var(ddof=1))
-    single = float(np.mean(correct.var(1, ddof=1))) / n
+    single = float(np.mean([clustered_error(run, cluster) ** 2 for run in correct]))
     return {
         "seed_sd": seeds**0.5,
-        "test_sd": float(correct.mean(0).std(ddof=1)) / n**0.5,
+        "test_sd": clustered_error(correct.mean(0), cluster),
         "total_sd": (seeds + single) ** 0.5,
     }
 

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +35,7 @@ from ferlib.train import add_run_options
 FINEST = 56  # cells a side of a layer whose class means are kept unless asked for
 PEOPLE = 10  # behind a mean face that is stored
 BATCH_PIXELS = 128 * 48 * 48
+UNUSED = "not have been used in the graph"  # torch's words where a score does not depend on a layer
 
 
 class Scores(nn.Module):
@@ -107,6 +108,18 @@ def tapped(layer: nn.Module) -> Iterator[nn.Module]:
         handle.remove()
 
 
+@contextmanager
+def depending(head: str, layer: nn.Module | str | None) -> Iterator[None]:
+    """FerlibError where the score of ``head`` does not depend on ``layer``, as of an auxiliary classifier before it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if UNUSED not in str(error):
+            raise
+        name = layer if isinstance(layer, str) else "this layer"
+        raise FerlibError(f"{name} stands behind classifier {head!r}; choose an earlier layer") from None
+
+
 def batches(n: int, size: int, batch: int | None = None) -> Iterator[slice]:
     """Slices over n images of ``size`` pixels a side; by default small enough for the gradients' memory."""
     step = batch or max(4, BATCH_PIXELS // size**2)
@@ -126,22 +139,66 @@ def grad_cam(
 
     ``layer``: see `find_layer`; None is `default_layer`. ``head``: see `Scores`. ``batch`` bounds the memory. The
     model runs in evaluation mode, where an image's map does not depend on the others.
-    Raises FerlibError for an unknown layer or head, in-place activations, and maps that are not finite.
+    Raises FerlibError for an unknown layer or head, a layer behind the head, in-place activations, and maps that are
+    not finite.
     """
-    if len(images) != len(targets):
-        raise FerlibError(
-            f"Grad-CAM needs a target for each image: {len(images)} images, {len(targets)} targets"
-        )
     module = find_layer(model, layer if layer is not None else default_layer(model, images.shape[-1]))
-    if any(getattr(m, "inplace", False) for m in model.modules()):
-        raise FerlibError(f"{type(model).__name__} has in-place activations; build it with inplace=False")
+    check(model, images, targets)
     found = []
     with evaluating(model), tapped(module) as tap:
         captum = LayerGradCam(Scores(model, head), tap)
         for part in batches(len(images), images.shape[-1], batch):
             x = images[part].detach().requires_grad_()  # a graph even where all weights are frozen
-            found.append(captum.attribute(x, targets[part], relu_attributions=True).detach()[:, 0].cpu())
-    result = torch.cat(found).float().numpy()
+            with depending(head, layer):
+                cam = captum.attribute(x, targets[part], relu_attributions=True)
+            found.append(cam.detach()[:, 0].cpu())
+    return finite(found)
+
+
+def grad_cams(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    layers: Sequence[str],
+    *,
+    head: str = "score",
+    batch: int | None = None,
+) -> dict[str, CamResult]:
+    """`grad_cam` of several layers by name, from one forward and one backward pass, which captum makes for each.
+
+    Raises FerlibError as `grad_cam` does.
+    """
+    check(model, images, targets)
+    found: dict[str, list[Tensor]] = {name: [] for name in layers}
+    kept: dict[str, Tensor] = {}
+    with evaluating(model), ExitStack() as stack, torch.enable_grad():
+        for name in layers:
+            tap = stack.enter_context(tapped(find_layer(model, name)))
+            tap.register_forward_hook(lambda _module, _inputs, out, name=name: kept.update({name: out}))
+        for part in batches(len(images), images.shape[-1], batch):
+            scores = Scores(model, head)(images[part].detach().requires_grad_())
+            chosen = scores.gather(1, targets[part, None]).sum()
+            with depending(head, layers[-1]):
+                gradients = torch.autograd.grad(chosen, [kept[name] for name in layers])
+            for name, gradient in zip(layers, gradients, strict=True):
+                weights = gradient.mean((2, 3), keepdim=True)  # Eq. (1)
+                found[name].append((weights * kept[name]).sum(1).relu().detach().cpu())  # Eq. (2)
+    return {name: finite(parts) for name, parts in found.items()}
+
+
+def check(model: nn.Module, images: Tensor, targets: Tensor) -> None:
+    """FerlibError for what Grad-CAM cannot be made of."""
+    if len(images) != len(targets):
+        raise FerlibError(
+            f"Grad-CAM needs a target for each image: {len(images)} images, {len(targets)} targets"
+        )
+    if any(getattr(m, "inplace", False) for m in model.modules()):
+        raise FerlibError(f"{type(model).__name__} has in-place activations; build it with inplace=False")
+
+
+def finite(parts: Sequence[Tensor]) -> CamResult:
+    """The batches' maps as one result; FerlibError where they are not finite."""
+    result = torch.cat(list(parts)).float().numpy()
     if not np.isfinite(result).all():
         raise FerlibError("Grad-CAM is not finite; look at the weights and the images")
     return CamResult(result)
@@ -184,16 +241,15 @@ def class_means(
     size = data.size or data.images.shape[-1]
     layers = layers or [name for name, grid in layers_of(model, size).items() if max(grid) <= FINEST]
     sums = ClassSums(classes, data.labels.cpu().numpy(), people)
-    with tqdm(total=len(data) * len(layers), desc=f"Grad-CAM, {part}", unit="map", disable=None) as bar:
+    with tqdm(total=len(data), desc=f"Grad-CAM, {part}", unit="image", disable=None) as bar:
         for index in batches(len(data), size, batch):
             pixels, targets = data.batch(index)
             sums.add("faces", grey(pixels), index)
             x = data.finish(pixels)
-            for layer in layers:
-                cam = grad_cam(model, x, targets, layer, head=head)
+            for layer, cam in grad_cams(model, x, targets, layers, head=head).items():
                 sums.add(f"cam/{layer}", cam.normalised().maps, index)
                 sums.add(f"zero/{layer}", cam.zero, index)
-                bar.update(len(cam.maps))
+            bar.update(len(x))
             for kind in module_attention(model, x):
                 for name, values in kind.items():
                     sums.add(f"attention/{name}", values, index)

@@ -6,6 +6,7 @@ ranks: it counts as NaN everywhere, and `summary` tells how many there were.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ferlib.errors import FerlibError
-from ferlib.evaluate import cluster_bootstrap, paired_clusters
+from ferlib.evaluate import cluster_bootstrap, paired_seeds, widened
 from ferlib.explain import tapped
 from ferlib.stages import evaluating, find_layer
 
@@ -24,6 +25,7 @@ ZONES: dict[str, tuple[float, float, float, float]] = {
     "nose": (17 / 48, 22 / 48, 31 / 48, 32 / 48),
     "mouth": (13 / 48, 32 / 48, 36 / 48, 46 / 48),
 }
+BROWS = (7 / 48, 11 / 48, 41 / 48, 17 / 48)  # the upper part of the zone of the eyes
 MIDDLE = (0.25, 0.25, 0.75, 0.75)  # of the image, for claims on "the middle of the face"
 ALIGNED = ("ckplus", "fer2013", "ferplus")  # faces that fill the frame as `ZONES` suppose; CK+48 best of all
 
@@ -101,7 +103,9 @@ def stretch(maps: np.ndarray, at: Centres, size: int) -> np.ndarray:
 
 
 def zones(name: str, size: int) -> dict[str, np.ndarray]:
-    """Masks bool (size, size) of `ZONES` and of ``middle`` for images of the dataset ``name``.
+    """Masks bool (size, size) of `ZONES`, of ``brows`` and of ``middle`` for images of the dataset ``name``.
+
+    The last two overlap the others: the brows are the upper part of the zone of the eyes.
 
     Raises FerlibError for a dataset whose faces need not lie there.
     """
@@ -111,7 +115,7 @@ def zones(name: str, size: int) -> dict[str, np.ndarray]:
         )
     place = (np.arange(size) + 0.5) / size
     found = {}
-    for zone, (left, top, right, bottom) in {**ZONES, "middle": MIDDLE}.items():
+    for zone, (left, top, right, bottom) in {**ZONES, "brows": BROWS, "middle": MIDDLE}.items():
         rows, columns = (place > top) & (place < bottom), (place > left) & (place < right)
         found[zone] = rows[:, None] & columns
     return found
@@ -158,12 +162,32 @@ def summary(values: np.ndarray, people: np.ndarray | None = None) -> dict[str, f
 
 
 def paired(first: np.ndarray, second: np.ndarray, people: np.ndarray | None = None) -> dict[str, float]:
-    """Mean of second minus first over the images (N,) that have both: ``n``, `evaluate.paired_clusters`' entries.
+    """Mean of second minus first over the images that have both, which are ``n``, and `evaluate.paired_seeds`' entries.
 
-    Raises FerlibError where no image has both.
+    Both are (N,), or (S, N) for several seeds: then the interval counts other seeds as well as other images or
+    ``people`` (N,). Raises FerlibError where no image has both.
     """
-    there = ~np.isnan(first) & ~np.isnan(second)
+    differences = np.atleast_2d(second - first)
+    there = ~np.isnan(differences).any(0)
     if not there.any():
         raise FerlibError("no image has a value of both; look at the all-zero maps")
-    who = np.arange(len(first)) if people is None else people
-    return {"n": float(there.sum()), **paired_clusters((second - first)[there], who[there])}
+    who = np.arange(differences.shape[1]) if people is None else people
+    return {"n": float(there.sum()), **paired_seeds(differences[:, there], who[there])}
+
+
+def over_seeds(values: Sequence[np.ndarray], people: np.ndarray | None = None) -> dict[str, float]:
+    """Mean over the seeds' values (N,) on the same images, ``mean``, and bounds for other seeds and other people.
+
+    See `evaluate.widened`; one seed leaves the bounds of `summary`. An image without a value in some seeds counts by
+    the others. Raises FerlibError where a seed has no value at all.
+    """
+    table = np.stack(values)
+    if np.isnan(table).all(1).any():
+        raise FerlibError("a seed has no values; look at the all-zero maps")
+    there = ~np.isnan(table).all(0)
+    by_image = np.nanmean(table[:, there], axis=0)
+    who = (np.arange(table.shape[1]) if people is None else people)[there]
+    mean = float(by_image.mean())
+    low, high = cluster_bootstrap(by_image, who)
+    low, high, _ = widened(mean, low, high, np.nanmean(table, axis=1).tolist(), len(np.unique(who)))
+    return {"mean": mean, "low": low, "high": high}

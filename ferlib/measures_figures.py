@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ferlib import measures
 from ferlib.measures import MIDDLE, ZONES
-from ferlib.measures_claims import FACE
-from ferlib.measures_tables import Run
+from ferlib.measures_tables import SHOWN, Run
 
 MARKERS = "osD^vPX"
 STYLES = ("-", "--", ":", "-.")
@@ -51,21 +51,25 @@ def zones(faces: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def shares(runs: Mapping[str, Run]) -> Figure:
-    """Share of Grad-CAM in each zone with its 95 % interval, a line for each run; dashed: the zone's area."""
-    names = (*FACE, "middle")
+def shares(groups: Mapping[str, Sequence[Run]]) -> Figure:
+    """Share of Grad-CAM in each zone with its 95 % interval, a line for each run, or for several seeds of one.
+
+    The interval of several seeds counts other seeds as well. Dashed: the zone's area.
+    """
     figure, axes = plt.subplots(
-        1, len(names), figsize=(2.5 * len(names), 0.36 * len(runs) + 1.3), sharey=True
+        1, len(SHOWN), figsize=(2.5 * len(SHOWN), 0.36 * len(groups) + 1.3), sharey=True
     )
-    for ax, zone in zip(axes, names, strict=True):
-        for y, run in enumerate(runs.values()):
-            e = run.found["summary"]["layers"][run.found["layer"]]["share"][zone]
-            if e["mean"] is not None:
+    for ax, zone in zip(axes, SHOWN, strict=True):
+        for y, runs in enumerate(groups.values()):
+            values = [run.values([zone]) for run in runs]
+            if not np.isnan(values).all(1).any():
+                e = measures.over_seeds(values, runs[0].people)
                 mean, low, high = (100 * e[k] for k in ("mean", "low", "high"))
-                ax.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt="o", color="C0", capsize=3)
-            ax.axvline(100 * run.found["areas"][zone], color="0.3", linestyle="--", linewidth=1, zorder=0)
+                style = {"fmt": "o", "color": "C0"} if len(runs) == 1 else {"fmt": "D", "color": "C1"}
+                ax.errorbar(mean, y, xerr=[[mean - low], [high - mean]], capsize=3, **style)
+            ax.axvline(100 * runs[0].found["areas"][zone], color="0.3", linestyle="--", linewidth=1, zorder=0)
         ax.set(title=zone, xlabel="share (%)", xlim=(0, None))
-    axes[0].set_yticks(range(len(runs)), list(runs))
+    axes[0].set_yticks(range(len(groups)), list(groups))
     axes[0].invert_yaxis()
     return figure
 

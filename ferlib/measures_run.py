@@ -18,7 +18,7 @@ from ferlib import finished, measures, measures_checks, measures_file, records
 from ferlib.device import resolve_device
 from ferlib.errors import FerlibError
 from ferlib.experiments import Experiment, get
-from ferlib.explain import batches, grad_cam, module_attention
+from ferlib.explain import batches, grad_cam, grad_cams, module_attention
 from ferlib.maps import COARSEST, deepest
 from ferlib.measures_file import numbers
 from ferlib.models import build
@@ -48,7 +48,7 @@ def located(
     data: Pixels,
     index: np.ndarray,
     masks: Mapping[str, np.ndarray],
-    layers: Mapping[str, Any],
+    layers: Mapping[str, tuple[int, int]],
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, measures.Centres]]:
     """Shares and hits of Grad-CAM for the true class, and of the network's own spatial attention, by layer.
 
@@ -57,16 +57,18 @@ def located(
     """
     size = data.size or data.images.shape[-1]
     watched, _ = batch_of(data, index[spread(len(index), WATCHED)])
-    at = {layer: measures.centres(model, watched, layer) for layer in layers}
+    at = {layer: places(model, watched, layer, grid, size) for layer, grid in layers.items()}
     found: dict[str, list[np.ndarray]] = {}
     for part in batches(len(index), size):
         x, labels = batch_of(data, index[part])
-        for layer in layers:
-            found.setdefault(layer, []).append(grad_cam(model, x, labels, layer).maps)
+        for layer, cam in grad_cams(model, x, labels, list(layers)).items():
+            found.setdefault(layer, []).append(cam.maps)
         for name, values in module_attention(model, x).maps.items():
             if min(values.shape[1:]) >= COARSEST:
                 found.setdefault(name, []).append(values)
     maps = {name: np.concatenate(values) for name, values in found.items()}
+    # of GCCA-VGG's maps some are no weights but features or logits (edge, P_d): signed numbers have no shares
+    maps = {name: values for name, values in maps.items() if values.min() >= 0}
     for name in maps:  # attention of a stage's module weighs the map that the stage puts out
         stage = name.partition(".")[0]
         if name not in at:
@@ -74,6 +76,16 @@ def located(
             at[name] = at[stage] if layers.get(stage) == grid else measures.even(grid, size)
     facts = {name: in_zones(values, at[name], masks, size) for name, values in maps.items()}
     return facts, {layer: maps[layer] for layer in layers}, at
+
+
+def places(
+    model: nn.Module, images: Tensor, layer: str, grid: tuple[int, int], size: int
+) -> measures.Centres:
+    """`measures.centres`, or an even spread where those are not in order: there all cells see most of the image."""
+    try:
+        return measures.centres(model, images, layer)
+    except FerlibError:
+        return measures.even(grid, size)
 
 
 def in_zones(

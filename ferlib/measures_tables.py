@@ -1,8 +1,8 @@
-"""What the papers say on where attention looks, as comparisons of measured shares with a computed verdict."""
+"""Tables of the measures: shares in the zones, where cells look, removed pixels, randomised weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +13,9 @@ from ferlib import measures, measures_file, records
 from ferlib.chapters import REDUCED
 from ferlib.errors import FerlibError
 from ferlib.experiments import get
-from ferlib.measures_claims import CLAIMS, FACE, Claim
+from ferlib.measures_claims import FACE
 
-SEEDS = 3  # below so many a verdict is provisional
+SHOWN = (*FACE, "middle")
 
 
 class Run(NamedTuple):
@@ -37,6 +37,16 @@ class Run(NamedTuple):
     def area(self, zones: Sequence[str]) -> float:
         return float(sum(self.found["areas"][zone] for zone in zones))
 
+    def alike(self, other: Run) -> bool:
+        """Whether both were measured on the same images and the same sample of them."""
+        mine, theirs = self.found, other.found
+        same = mine["images"]["ids"] == theirs["images"]["ids"]
+        return bool(same and mine["removal"]["sample"] == theirs["removal"]["sample"])
+
+    def sampled(self) -> np.ndarray | None:
+        """Who is shown in the images whose pixels are removed and whose networks are randomised."""
+        return None if self.people is None else self.people[self.found["removal"]["sample"]]
+
 
 def runs_of(results: Path | str, identifier: str) -> dict[int, Run]:
     """The measured runs of one experiment by seed; files that are damaged or of an older record are left out."""
@@ -54,43 +64,6 @@ def measured(results: Path | str, identifiers: Iterable[str]) -> dict[str, dict[
     """`runs_of` each experiment that has any."""
     found = {identifier: runs_of(results, identifier) for identifier in identifiers}
     return {identifier: runs for identifier, runs in found.items() if runs}
-
-
-def compare(
-    first: Mapping[int, Run],
-    second: Mapping[int, Run],
-    zones: Sequence[str],
-    layer: str | None = None,
-    kind: str = "share",
-) -> dict[int, dict[str, float]]:
-    """Second minus first on the same images, for each seed that both have: see `measures.paired`; means of both too."""
-    found = {}
-    for seed in sorted(first.keys() & second.keys()):
-        a, b = first[seed], second[seed]
-        if a.found["images"]["ids"] != b.found["images"]["ids"]:
-            continue
-        before, after = (run.values(zones, layer, kind) for run in (a, b))
-        found[seed] = {
-            "before": float(np.nanmean(before)),
-            "after": float(np.nanmean(after)),
-            **measures.paired(before, after, a.people),
-        }
-    return found
-
-
-def verdict(tests: Iterable[Mapping[str, float]], profiles: Iterable[str]) -> str:
-    """``holds`` where every seed's interval lies above zero, ``opposite`` where below, else ``not shown``.
-
-    ``provisional`` stands before it below `SEEDS` seeds or where a run is reduced; ``not measured`` without any.
-    """
-    tests, profiles = list(tests), set(profiles)
-    if not tests:
-        return "not measured"
-    if all(one["low"] > 0 for one in tests):
-        word = "holds"
-    else:
-        word = "opposite" if all(one["high"] < 0 for one in tests) else "not shown"
-    return word if len(tests) >= SEEDS and profiles <= {"full"} else f"provisional: {word}"
 
 
 def mean_faces(results: Path | str, classes: Sequence[str] = ("surprise", "happy")) -> dict[str, np.ndarray]:
@@ -132,91 +105,79 @@ def points(test: Mapping[str, float]) -> str:
     return f"{100 * test['mean']:+.1f} [{100 * test['low']:+.1f}, {100 * test['high']:+.1f}]"
 
 
-def claims(results: Path | str, paper: str | None = None) -> pd.DataFrame:
-    """Each of `CLAIMS`: the measured share in its zones before and after, the paired difference, a verdict."""
-    from statsmodels.stats.multitest import multipletests
-
-    chosen = [claim for claim in CLAIMS if paper in (None, claim.paper)]
-    pairs = [(runs_of(results, claim.first), runs_of(results, claim.second)) for claim in chosen]
-    tests = [compare(a, b, claim.zones) for claim, (a, b) in zip(chosen, pairs, strict=True)]
-    p_values = [test["p"] for by_seed in tests for test in by_seed.values()]
-    corrected = iter(multipletests(p_values, method="holm")[1] if p_values else ())
-    lines = []
-    for claim, (a, b), by_seed in zip(chosen, pairs, tests, strict=True):
-        profiles = [run.profile for seed in by_seed for run in (a[seed], b[seed])]
-        holm = [next(corrected) for _ in by_seed]
-        area = next((f" (area {percent(a[seed].area(claim.zones))})" for seed in by_seed), "")
-        lines.append(
-            {
-                "the text says": f"{claim.text} ({claim.where})",
-                "share in, %": " + ".join(claim.zones) + area,
-                "first → second": "; ".join(
-                    f"{percent(t['before'])} → {percent(t['after'])}" for t in by_seed.values()
-                )
-                or "–",
-                "difference, points": "; ".join(points(t) for t in by_seed.values()) or "–",
-                "p (Holm)": "; ".join(f"{p:.2g}" for p in holm) or "–",
-                "seeds": len(by_seed),
-                "verdict": verdict(by_seed.values(), profiles),
-            }
-        )
-    return pd.DataFrame(lines)
+def whole(runs: Mapping[int, Run]) -> list[Run]:
+    """The runs that were measured on the images of the first."""
+    return [run for run in runs.values() if run.alike(runs[min(runs)])]
 
 
-WAYS = {
-    "share": "share, cells where they look",
-    "even": "share, cells evenly spread",
-    "hit": "maximum inside",
-}
-
-
-def chosen_otherwise(results: Path | str, claim: Claim) -> dict[tuple[str, str], dict[str, float]]:
-    """A claim's difference by layer (that of the claim first) and kind of `WAYS`, in the first common seed."""
-    a, b = runs_of(results, claim.first), runs_of(results, claim.second)
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    for seed in sorted(a.keys() & b.keys())[:1]:
-        layers = [n for n in a[seed].found["layers"] if n in b[seed].found["layers"]]
-        for layer in sorted(layers, key=lambda n: n != a[seed].found["layer"]):
-            for kind in WAYS:
-                tests = compare({seed: a[seed]}, {seed: b[seed]}, claim.zones, layer, kind)
-                if seed in tests:
-                    found[layer, kind] = tests[seed]
-    return found
-
-
-def choices(results: Path | str, claim: Claim) -> pd.DataFrame:
-    """`chosen_otherwise` as a table: a line for each layer, a column for each kind."""
-    lines: dict[str, dict[str, str]] = {}
-    for (layer, kind), test in chosen_otherwise(results, claim).items():
-        lines.setdefault(layer, {"map of": layer})[WAYS[kind]] = points(test)
-    return pd.DataFrame(list(lines.values()))
+def lines_of(results: Path | str, identifiers: Iterable[str]) -> Iterator[tuple[str, list[Run]]]:
+    """What a table has a line for: each run, and where an experiment has several, all its seeds together."""
+    for identifier, runs in measured(results, identifiers).items():
+        for seed, run in runs.items():
+            yield title(identifier, seed, run), [run]
+        if len(together := whole(runs)) > 1:
+            star = "" if all(run.profile == "full" for run in together) else REDUCED
+            yield f"{identifier}, {len(together)} seeds{star}", together
 
 
 def overview(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
-    """Shares of Grad-CAM in each zone with 95 % intervals, one line for each run; the first line is an even map."""
+    """Shares of Grad-CAM in each zone with 95 % intervals: the first line is an even map, the others are `lines_of`.
+
+    The brows are a part of the zone of the eyes; runs that were measured before they had a mask of their own lack them.
+    """
     lines: list[dict[str, Any]] = []
-    zones = (*FACE, "middle")
-    for identifier, runs in measured(results, identifiers).items():
-        for seed, run in runs.items():
-            layer = run.found["layer"]
-            one = run.found["summary"]["layers"][layer]["share"]
-            line = {
-                "network": title(identifier, seed, run),
-                "layer": layer,
-                "images": len(run.found["images"]["ids"]),
-                "all-zero": run.found["layers"][layer]["zero"],
-            }
-            if not lines:
-                even = {"network": "an even map", "layer": "–", "images": "–", "all-zero": "–"}
-                lines.append(even | {zone: percent(run.found["areas"][zone]) for zone in zones})
-            for zone in zones:
-                e = one[zone]
-                line[zone] = (
-                    "–"
-                    if e["mean"] is None
-                    else f"{percent(e['mean'])} [{percent(e['low'])}, {percent(e['high'])}]"
-                )
-            lines.append(line)
+    zones = (FACE[0], "brows", *SHOWN[1:])
+    for text, runs in lines_of(results, identifiers):
+        found = runs[0].found
+        if not lines:
+            even = {"network": "an even map", "layer": "–", "images": "–", "all-zero": "–"}
+            area = {zone: found["areas"].get(zone) for zone in zones}
+            lines.append(even | {zone: "–" if a is None else percent(a) for zone, a in area.items()})
+        layer = found["layer"]
+        zero = sum(run.found["layers"][layer]["zero"] for run in runs)
+        n = len(found["images"]["ids"])
+        images = n if len(runs) == 1 else f"{len(runs)} × {n}"
+        line = {"network": text, "layer": layer, "images": images, "all-zero": zero}
+        for zone in zones:
+            there = all(zone in run.found["areas"] for run in runs)
+            values = [run.values([zone]) for run in runs] if there else [np.array([np.nan])]
+            line[zone] = (
+                "–"
+                if np.isnan(values).all(1).any()
+                else interval(measures.over_seeds(values, runs[0].people))
+            )
+        lines.append(line)
+    return pd.DataFrame(lines).rename(columns={"eyes": "eyes with brows", "brows": "of these brows"})
+
+
+def interval(one: Mapping[str, float]) -> str:
+    """A mean with its bounds, in percent."""
+    return f"{percent(one['mean'])} [{percent(one['low'])}, {percent(one['high'])}]"
+
+
+def known(found: Mapping[str, Sequence[Mapping[str, Any]]], area: np.ndarray) -> pd.DataFrame:
+    """Shares in the known regions of drawn faces, which have the ``area`` (N,): a line for each network and layer.
+
+    ``found``: by network, for each seed the first of what `measures_run.located` returns, with the mask ``own``.
+    """
+    lines = []
+    for network, seeds in found.items():
+        for layer in seeds[0]:
+            share, hit = (
+                np.stack([measures_file.array(one[layer][kind]["own"]) for one in seeds])
+                for kind in ("share", "hit")
+            )
+            lines.append(
+                {
+                    "network": network,
+                    "seeds": len(seeds),
+                    "layer": layer,
+                    "share in the known regions (%)": interval(measures.over_seeds(list(share))),
+                    "area (%)": percent(area.mean()),
+                    "maximum inside (%)": f"{100 * np.nanmean(hit):.0f}",
+                    "all-zero": sum(one[layer]["zero"] for one in seeds),
+                }
+            )
     return pd.DataFrame(lines)
 
 
@@ -245,27 +206,67 @@ def placing(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
 
 
 def removal_tests(results: Path | str, identifiers: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
-    """By run and ``deletion`` or ``insertion``: area with Grad-CAM minus area with a random map, paired."""
+    """By `lines_of` and ``deletion`` or ``insertion``: area with Grad-CAM minus area with a random map, paired."""
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for identifier, runs in measured(results, identifiers).items():
-        for seed, run in runs.items():
-            removed = run.found["removal"]
-            who = None if run.people is None else run.people[removed["sample"]]
-            for kind in ("deletion", "insertion"):
-                by_map, by_chance = (measures_file.array(removed[kind][k]) for k in ("map", "random"))
-                means = {"map": float(np.nanmean(by_map)), "random": float(np.nanmean(by_chance))}
-                test = means | measures.paired(by_chance, by_map, who)
-                found.setdefault(title(identifier, seed, run), {})[kind] = test
+    for text, runs in lines_of(results, identifiers):
+        for kind in ("deletion", "insertion"):
+            by_map, by_chance = (
+                np.stack([measures_file.array(run.found["removal"][kind][k]) for run in runs])
+                for k in ("map", "random")
+            )
+            means = {"map": float(np.nanmean(by_map)), "random": float(np.nanmean(by_chance))}
+            test = means | {"seeds": len(runs)} | measures.paired(by_chance, by_map, runs[0].sampled())
+            found.setdefault(text, {})[kind] = test
     return found
 
 
 def removal(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
     """`removal_tests` as a table."""
     lines = []
-    for run, tests in removal_tests(results, identifiers).items():
-        line: dict[str, Any] = {"network": run, "images": int(tests["deletion"]["n"])}
+    for text, tests in removal_tests(results, identifiers).items():
+        line: dict[str, Any] = {"network": text, "images": int(tests["deletion"]["n"])}
         for kind, t in tests.items():
             line[f"{kind}: map, random"] = f"{t['map']:.2f}, {t['random']:.2f}"
             line[f"{kind}: difference"] = f"{t['mean']:+.2f} [{t['low']:+.2f}, {t['high']:+.2f}]"
         lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def rounded(frame: pd.DataFrame) -> pd.DataFrame:
+    """`randomised` as it is shown."""
+    shown = frame.copy()
+    for column in ("correlation then", "all random", "other images"):
+        shown[column] = [f"{value:.2f}" for value in frame[column]]
+    bounds = [f" [{low:.2f}, {high:.2f}]" for low, high in frame["interval"]]
+    shown["all random"] = [a + b for a, b in zip(shown["all random"], bounds, strict=True)]
+    return shown.drop(columns="interval")
+
+
+def randomised(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
+    """What is left of the map when the network's parts are made random: a line for each of `lines_of`.
+
+    ``all random`` and ``other images`` are mean rank correlations, as numbers; ``interval`` is that of the former.
+    """
+    lines = []
+    for text, runs in lines_of(results, identifiers):
+        parts = {
+            name: [measures_file.array(run.found["randomised"]["parts"][name]) for run in runs]
+            for name in runs[0].found["randomised"]["order"]
+        }
+        known = [name for name, values in parts.items() if not np.isnan(values).all(1).any()]
+        moved = next((name for name in known if np.nanmean(parts[name]) < 0.999), known[-1])
+        last = measures.over_seeds(parts[known[-1]], runs[0].sampled())
+        others = np.stack([measures_file.array(run.found["randomised"]["others"]) for run in runs])
+        zero = max(max(run.found["randomised"]["zero"].values()) for run in runs)
+        lines.append(
+            {
+                "network": text,
+                "first part that changes the map": moved,
+                "correlation then": float(np.nanmean(parts[moved])),
+                "all random": last["mean"],
+                "interval": (last["low"], last["high"]),
+                "other images": float(np.nanmean(others)),
+                "all-zero maps, at most": f"{zero} of {others.shape[1]}",
+            }
+        )
     return pd.DataFrame(lines)

@@ -1,7 +1,7 @@
 """The attention explorer in JupyterLab: ipywidgets over `ferlib.widgets_state`, whose networks are `widgets_networks`.
 
-``explore()`` in a notebook cell. Whatever goes wrong is told in the line at the top of the widget. A picture from a
-camera comes through the upload button: telephones offer the camera there; a desktop browser needs a file.
+``explore()`` in a notebook cell. Whatever goes wrong is told in the line at the top of the widget. A picture comes from
+a file, from the computer's camera (`widgets_browser`), or on a telephone from the camera behind the upload button.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
 
+from ferlib import widgets_browser as browser
 from ferlib import widgets_draw as draw
 from ferlib import widgets_state as state
 from ferlib.data import NAMES, SPLITS
@@ -25,6 +26,7 @@ from ferlib.widgets_picker import WIDE, Picker, dropdown, fill, guarded
 from ferlib.widgets_state import BANDS, CELLS, PREDICTED, Explorer
 
 HEADS = {"score": "main score"}
+STAYS = "Pictures stay on the machine that this notebook runs on."
 
 
 class View:
@@ -35,6 +37,7 @@ class View:
         self.quiet = False
         self.explorer = Explorer(state.drawn_face("happy", 1.0, 0))
         self.corner: state.Cell | None = None
+        self.picture = b""
         self.message = w.HTML(layout=w.Layout(min_height="26px"))
         self.caption = w.HTML()
         self.opacity = w.FloatSlider(OPACITY, min=0, max=1, step=0.05, description="Opacity", style=WIDE)
@@ -63,18 +66,19 @@ class View:
         self.data = dropdown(NAMES, "Dataset", value="synthetic")
         self.split = dropdown(SPLITS, "Part", value="test")
         self.index = w.BoundedIntText(0, min=0, max=10**6, description="Image", style=WIDE)
-        self.upload = w.FileUpload(accept="image/*", multiple=False, description="Picture or camera")
+        self.upload = w.FileUpload(accept="image/*", multiple=False, description="Choose a picture")
+        self.camera = browser.camera(self.on_camera)
         self.centre = w.Checkbox(False, description="no face found: square in the middle", indent=False)
         for widget in (self.expression, self.intensity, self.person):
             widget.observe(self.on_drawn, "value")
         for widget in (self.data, self.split, self.index):
             widget.observe(self.on_dataset, "value")
-        for widget in (self.upload, self.centre):
-            widget.observe(self.on_upload, "value")
+        self.upload.observe(self.on_upload, "value")
+        self.centre.observe(self.on_picture, "value")
         tabs = [
             w.VBox([self.expression, self.intensity, self.person]),
             w.VBox([self.data, self.split, self.index]),
-            w.VBox([self.upload, self.centre, w.HTML("It stays on the machine that this notebook runs on.")]),
+            w.VBox([self.upload, self.camera, self.centre, w.HTML(STAYS)]),
         ]
         return w.Tab(tabs, titles=("Drawn face", "Dataset", "Your picture"))
 
@@ -92,9 +96,23 @@ class View:
     @guarded
     def on_upload(self, _change: Any) -> None:
         if self.upload.value:
-            found = self.upload.value[0]
-            self.explorer.covered = set()
-            self.show(*state.picture_face(bytes(found["content"]), centre=self.centre.value))
+            self.take(bytes(self.upload.value[0]["content"]))
+
+    @guarded
+    def on_camera(self, picture: bytes) -> None:
+        self.take(picture)
+
+    @guarded
+    def on_picture(self, _change: Any) -> None:
+        if self.picture:
+            self.take(self.picture)
+
+    def take(self, picture: bytes) -> None:
+        """A picture's face is found, cropped and shown, uncovered; where that fails, all stays as it is."""
+        self.picture = picture  # for another try with the square in the middle
+        face, caption = state.picture_face(picture, centre=self.centre.value)
+        self.explorer.covered = set()
+        self.show(face, caption)
 
     def show(self, face: Any, caption: str) -> None:
         self.explorer.face = face
@@ -125,7 +143,14 @@ class View:
         bands = w.HBox(list(self.bands.values()), layout=w.Layout(flex_flow="row wrap"))
         stack = w.Box([self.face, grid])
         stack.add_class("fer-stack")
-        return w.VBox([w.HTML("Click the face to cover it:"), stack, self.brush, bands])
+        self.strokes = browser.strokes(self.on_stroke)
+        alone = isinstance(self.strokes, w.HTML)  # without anywidget
+        hint = w.HTML(
+            "Click the face to cover it:" if alone else "Click the face, or draw over it, to cover it:"
+        )
+        box = w.VBox([hint, stack, self.strokes, self.brush, bands])
+        box.add_class("fer-brushbox")
+        return box
 
     @guarded
     def on_cell(self, cell: state.Cell, _button: Any) -> None:
@@ -137,6 +162,16 @@ class View:
             return
         else:
             self.explorer.covered |= state.block(self.corner, cell)
+        self.corner = None
+        self.draw()
+
+    @guarded
+    def on_stroke(self, places: Sequence[int]) -> None:
+        """A stroke covers the cells that it passes, or uncovers them where it begins on a covered one."""
+        cells = [divmod(place, CELLS) for place in places]
+        passed = state.block(cells[0], cells[-1]) if self.brush.value else set(cells)
+        covered = self.explorer.covered
+        self.explorer.covered = covered - passed if cells[0] in covered else covered | passed
         self.corner = None
         self.draw()
 

@@ -41,8 +41,11 @@ BRUSH_STYLE = f"""<style>
 .fer-stack .widget-html-content, .fer-stack .jupyter-widgets-html-content {{ height: 100%; }}
 .fer-brush {{ display: grid !important; grid-template: repeat({CELLS}, 1fr) / repeat({CELLS}, 1fr); z-index: 1; }}
 .fer-brush button {{ width: auto; height: auto; margin: 0; padding: 0; border: 0; min-width: 0;
-  background: transparent; box-shadow: none; }}
+  background: transparent; box-shadow: none; touch-action: none; }}
+.fer-brush button.fer-stroke {{ background: #de8f0588; }}
 .fer-brush button:hover, .fer-brush button:focus-visible {{ outline: 2px solid #de8f05; outline-offset: -2px; }}
+.fer-camera video {{ width: {FACE}px; max-width: 100%; display: block; }}
+.fer-camera video[hidden] {{ display: none; }}
 </style>"""
 
 

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 from scipy.stats import binom
+from statsmodels.api import OLS
+from statsmodels.stats.anova import anova_lm
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
 
 from ferlib.evaluate import (
+    average_ranks,
+    cluster_bootstrap,
+    clustered_error,
+    holm,
     mcnemar_exact,
     metrics,
     paired_bootstrap,
     paired_clusters,
+    paired_seeds,
     resolvable,
     variance_split,
+    welch,
+    widened,
     wilson,
 )
 
@@ -42,6 +55,31 @@ def test_wilson_published_example():
     assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
 
 
+@pytest.mark.parametrize(("correct", "n"), [(2441, 3589), (197, 197), (0, 12), (7, 9)])
+def test_wilson_against_statsmodels(correct, n):
+    assert wilson(correct, n) == pytest.approx(proportion_confint(correct, n, method="wilson"), abs=1e-12)
+
+
+def paired(both, only_a, only_b, neither):
+    """Correctness of two models with these numbers of images."""
+    a = np.repeat([True, True, False, False], [both, only_a, only_b, neither])
+    b = np.repeat([True, False, True, False], [both, only_a, only_b, neither])
+    return a, b
+
+
+def test_mcnemar_published_example():
+    # Armitage & Berry, Statistical Methods in Medical Research (1994), p. 127: two media for tubercle bacilli, exact
+    # two-sided P = 0.0129
+    assert mcnemar_exact(*paired(20, 12, 2, 16))["p"] == pytest.approx(0.0129, abs=5e-5)
+
+
+@pytest.mark.parametrize("table", [(50, 1, 9, 3), (794, 86, 150, 570), (10, 0, 4, 1), (5, 6, 6, 5)])
+def test_mcnemar_against_statsmodels(table):
+    both, only_a, only_b, neither = table
+    expected = mcnemar([[both, only_a], [only_b, neither]], exact=True).pvalue
+    assert mcnemar_exact(*paired(*table))["p"] == pytest.approx(float(expected), rel=1e-9)
+
+
 def test_mcnemar_by_hand():
     a = np.array([True] * 50 + [True] * 1 + [False] * 9)
     b = np.array([True] * 50 + [False] * 1 + [True] * 9)
@@ -61,6 +99,83 @@ def test_paired_bootstrap_against_theory():
     assert estimate == pytest.approx(difference.mean())
     assert (low, high) == pytest.approx((estimate - half, estimate + half), abs=0.002)
     assert paired_bootstrap(a, b) == (estimate, low, high)  # seeded
+
+
+def test_bootstraps_against_scipy():
+    """Percentile intervals of scipy's bootstrap: of a paired difference, and of an accuracy."""
+    rng = np.random.default_rng(3)
+    a = rng.random(400) < 0.7
+    b = np.where(rng.random(400) < 0.85, a, ~a)
+    settings = {"method": "percentile", "n_resamples": 10_000, "rng": np.random.default_rng(0)}
+    expected = stats.bootstrap((b.astype(float) - a,), np.mean, **settings).confidence_interval
+    assert paired_bootstrap(a, b)[1:] == pytest.approx(tuple(expected), abs=0.004)
+    expected = stats.bootstrap((a.astype(float),), np.mean, **settings).confidence_interval
+    assert cluster_bootstrap(a, np.arange(400)) == pytest.approx(tuple(expected), abs=0.004)
+
+
+def test_cluster_bootstrap_against_scipy():
+    """Clusters of unequal size: scipy resamples their sizes and sums as pairs."""
+    rng = np.random.default_rng(4)
+    who = np.repeat(np.arange(60), rng.integers(1, 9, 60))
+    correct = rng.random(len(who)) < rng.beta(4, 1, 60)[who]
+    size, hits = np.bincount(who), np.bincount(who, weights=correct)
+    expected = stats.bootstrap(
+        (hits, size),
+        lambda hits, size, axis: hits.sum(axis) / size.sum(axis),
+        paired=True,
+        method="percentile",
+        n_resamples=10_000,
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    assert cluster_bootstrap(correct, who) == pytest.approx(tuple(expected), abs=0.006)
+
+
+def test_sign_flips_against_scipy():
+    differences = np.random.default_rng(5).normal(0.4, 1, 12)
+    found = paired_clusters(differences, np.arange(12), draws=20_000)
+    exact = stats.permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert found["p"] == pytest.approx(exact.pvalue, abs=0.012)
+
+
+def test_holm_published_example():
+    # https://www.geeksforgeeks.org/data-science/holm-bonferroni-method/: of four p-values two are rejected at 0.05
+    corrected = holm([0.01, 0.04, 0.03, 0.005])
+    assert corrected == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert [p < 0.05 for p in corrected] == [True, False, False, True]
+    assert holm([]) == [] and holm([0.2]) == [0.2]
+
+
+def test_ranks_published_example():
+    """Two data sets, nine classifiers, worked in R on Cross Validated (March 2018): chi-squared 11.733, p 0.1635."""
+    ranks = np.array([[1, 8, 6, 4, 7, 2, 5, 3, 9], [1, 6, 3, 9, 7, 2, 8, 4, 5]])
+    found = average_ranks(-ranks)
+    assert found["ranks"] == pytest.approx(ranks.mean(0))
+    assert found["statistic"] == pytest.approx(11.733, abs=5e-4) and found["p"] == pytest.approx(
+        0.1635, abs=5e-5
+    )
+
+
+def test_critical_difference_published_example():
+    """Demsar (2006), section 3.2.2 and Table 5a: four classifiers, 14 data sets, q = 2.569, CD = 1.25."""
+    scores = np.random.default_rng(0).random((14, 4))
+    assert average_ranks(scores)["critical"] == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 14)), abs=5e-4)
+    assert average_ranks(scores)["critical"] == pytest.approx(1.25, abs=5e-3)
+
+
+def test_ranks_of_equals_and_of_too_few():
+    found = average_ranks(np.ones((5, 3)))
+    assert found["p"] == 1 and set(found["ranks"]) == {2}
+    for shape in ((1, 4), (5, 2)):
+        with pytest.raises(ValueError, match="two blocks and three models"):
+            average_ranks(np.ones(shape))
+
+
+def test_welch_published_example():
+    # Wikipedia, "Student's t-test", two samples of screw weights: unequal variances, T = 1.959, df = 7.031, P = 0.091
+    first, second = (30.02, 29.99, 30.11, 29.97, 30.01, 29.99), (29.89, 29.93, 29.72, 29.98, 30.02, 29.98)
+    found = welch(second, first)
+    assert found["difference"] == pytest.approx(0.095)
+    assert found["t"] == pytest.approx(1.959, abs=5e-4) and found["p"] == pytest.approx(0.091, abs=5e-4)
 
 
 @pytest.mark.parametrize(
@@ -143,3 +258,64 @@ def test_variance_split_finds_what_was_put_in():
     sampling = np.sqrt(0.8 * 0.2 / 2000)
     assert found["seed_sd"] == pytest.approx(np.hypot(0.02, sampling), rel=0.1)
     assert found["total_sd"] == pytest.approx(np.sqrt(0.02**2 + 2 * sampling**2), rel=0.1)
+
+
+def test_variance_split_against_anova():
+    """Two-way analysis of variance, seeds by images without repeats: the mean squares of statsmodels."""
+    rng = np.random.default_rng(6)
+    correct = (rng.random((4, 30)) < rng.beta(3, 1, 30)).astype(float)
+    seed, image = np.meshgrid(np.arange(4), np.arange(30), indexing="ij")
+    frame = pd.DataFrame({"y": correct.ravel(), "seed": seed.ravel(), "image": image.ravel()})
+    table = anova_lm(OLS.from_formula("y ~ C(seed) + C(image)", frame).fit())
+    squares = table["sum_sq"] / table["df"]
+    found = variance_split(correct)
+    assert found["seed_sd"] == pytest.approx(np.sqrt(squares["C(seed)"] / 30))
+    assert found["test_sd"] == pytest.approx(np.sqrt(squares["C(image)"] / (4 * 30)))
+
+
+def test_clustered_error_against_statsmodels():
+    """Standard error of a constant, robust against clusters; without statsmodels' factor (n - 1) / (n - k), k = 1."""
+    rng = np.random.default_rng(7)
+    who = np.repeat(np.arange(40), rng.integers(1, 7, 40))
+    values = rng.normal(size=40)[who] + rng.normal(size=len(who))
+    fit = OLS(values, np.ones(len(who))).fit(cov_type="cluster", cov_kwds={"groups": who})
+    assert clustered_error(values, who) == pytest.approx(float(fit.bse[0]), rel=1e-9)
+    single = clustered_error(values, np.arange(len(who)))
+    assert single == pytest.approx(values.std(ddof=1) / np.sqrt(len(who)))
+    runs = np.stack([values, values + 1])
+    assert variance_split(runs, who)["test_sd"] == pytest.approx(clustered_error(values, who))
+
+
+def test_widened_by_hand():
+    """Standard errors 1 (10 images) and 1 (3 seeds) add in squares; the degrees of freedom are Satterthwaite's."""
+    z = stats.norm.ppf(0.975)
+    by_seed = [-np.sqrt(3), 0, np.sqrt(3)]  # standard deviation sqrt(3), so that of the mean is 1
+    low, high, freedom = widened(0.0, -z, z, by_seed, 10)
+    assert freedom == pytest.approx(4 / (1 / 9 + 1 / 2))
+    assert (low, high) == pytest.approx(np.array([-1, 1]) * stats.t.ppf(0.975, freedom) * np.sqrt(2))
+    assert widened(0.5, 0.4, 0.7, [0.5], 10)[:2] == (0.4, 0.7)
+    assert widened(0.5, 0.5, 0.5, [0.5, 0.5], 10)[:2] == (0.5, 0.5)
+
+
+def test_seeds_that_agree_leave_the_images_alone():
+    rng = np.random.default_rng(8)
+    once = rng.choice([-1.0, 0.0, 1.0], size=500, p=[0.05, 0.8, 0.15])
+    single, thrice = (paired_seeds(np.tile(once, (k, 1)), np.arange(500)) for k in (1, 3))
+    assert (thrice["low"], thrice["high"]) == pytest.approx((single["low"], single["high"]), abs=3e-4)
+    assert single == paired_clusters(once, np.arange(500))
+    shifted = paired_seeds(np.stack([once, once * 0, -once]), np.arange(500))
+    assert shifted["p"] > 0.9 and shifted["high"] - shifted["low"] > 3 * (single["high"] - single["low"])
+    assert paired_seeds(np.zeros((3, 20)), np.arange(20)) == {"mean": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
+
+
+@pytest.mark.parametrize("between", [0.0, 0.5, 1.0])
+def test_intervals_over_seeds_cover(between):
+    """Three seeds crossed with 120 people, whose spread between seeds is none, half and all of that of the people."""
+    rng = np.random.default_rng(9)
+    covered, repeats = 0, 600
+    for _ in range(repeats):
+        y = rng.normal(0, between, (3, 1)) + rng.normal(0, 10, 120) + rng.normal(0, 5, (3, 120))
+        reach = 1.96 * y.mean(0).std(ddof=1) / np.sqrt(120)
+        low, high, _ = widened(y.mean(), y.mean() - reach, y.mean() + reach, list(y.mean(1)), 120)
+        covered += low <= 0 <= high
+    assert 0.92 < covered / repeats < 0.99

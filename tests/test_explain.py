@@ -193,6 +193,31 @@ def test_the_score_is_that_before_the_softmax():
     assert not np.allclose(found["score"], found["output"], rtol=0.1)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_several_layers_at_once_are_as_one_by_one(name):
+    """One backward pass for all layers, against captum's for each."""
+    net, x, rtol = precise(network(name), images(3))
+    targets = torch.tensor([1, 4, 5])
+    layers = list(stages.layers_of(net))
+    found = explain.grad_cams(net.requires_grad_(False), x, targets, layers, batch=2)
+    assert list(found) == layers
+    for layer in layers:
+        expected = explain.grad_cam(net, x, targets, layer).maps
+        np.testing.assert_allclose(
+            found[layer].maps, expected, rtol=rtol, atol=rtol * 1e-2 * expected.max(), err_msg=layer
+        )
+
+
+def test_a_layer_behind_the_classifier_is_told_in_one_line():
+    net, targets = network("amdcnn"), torch.tensor([0, 2])
+    told = "dfem3 stands behind classifier 'aux1'; choose an earlier layer"
+    with pytest.raises(FerlibError, match=told):
+        explain.grad_cam(net, images(), targets, "dfem3", head="aux1")
+    with pytest.raises(FerlibError, match=told):
+        explain.grad_cams(net, images(), targets, ["dfem1", "dfem3"], head="aux1")
+    assert explain.grad_cam(net, images(), targets, "dfem1", head="aux1").maps.max() > 0
+
+
 def test_frozen_weights_can_be_explained():
     net = network("msca_resnet")
     x, targets = images(), torch.tensor([1, 4])

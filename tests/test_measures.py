@@ -10,6 +10,7 @@ import pytest
 import torch
 from recorded import record
 from scipy.stats import spearmanr
+from scipy.stats import t as student
 from torch import nn
 from toy import settings, toy
 
@@ -21,14 +22,18 @@ from ferlib import (
     measures_file,
     measures_run,
     measures_tables,
+    measures_verdicts,
     records,
     train,
 )
+from ferlib.data import load as load_data
 from ferlib.errors import FerlibError, RecordError
 from ferlib.experiments import get, quick
 from ferlib.explain import CamResult
+from ferlib.maps import COARSEST
 from ferlib.models import build
 from ferlib.pixels import Pixels
+from ferlib.stages import layers_of
 
 CPU = torch.device("cpu")
 
@@ -125,15 +130,48 @@ def test_hits_by_hand():
 
 def test_zones_do_not_overlap_and_keep_their_area():
     found = measures.zones("ckplus", 48)
-    assert list(found) == ["eyes", "nose", "mouth", "middle"]
+    assert list(found) == ["eyes", "nose", "mouth", "brows", "middle"]
     assert sum(found[z].astype(int) for z in ("eyes", "nose", "mouth")).max() == 1
+    assert (found["brows"] <= found["eyes"]).all()
     pixels = {name: int(mask.sum()) for name, mask in found.items()}
-    assert pixels == {"eyes": 34 * 11, "nose": 14 * 10, "mouth": 23 * 14, "middle": 24 * 24}
+    assert pixels == {
+        "eyes": 34 * 11,
+        "nose": 14 * 10,
+        "mouth": 23 * 14,
+        "brows": 34 * 6,
+        "middle": 24 * 24,
+    }
     for name, mask in measures.zones("fer2013", 96).items():
         assert mask.mean() == pytest.approx(found[name].mean())
     assert found["eyes"][16, 16] and found["nose"][28, 24] and found["mouth"][39, 24]
     with pytest.raises(FerlibError, match="zones are known for ckplus, fer2013, ferplus only"):
         measures.zones("rafdb", 100)
+
+
+def test_maps_with_negative_values_are_not_measured():
+    """GCCA-VGG returns its edge map and its decoder's prediction beside the weights of reverse attention."""
+    net, data = network("gcca_vgg", model=5), load_data("synthetic", n=70)
+    pixels = Pixels(data, "test", CPU)
+    own = {"own": data.extras["expressive"][data.where("test")]}
+    found, maps, _ = measures_run.located(net, pixels, np.arange(len(pixels)), own, {"block4": (6, 6)})
+    assert list(found) == ["block4", "A_4", "A_3"] and list(maps) == ["block4"]
+    assert found["A_4"]["grid"] == [6, 6] and found["A_4"]["rows"][0] == 4
+    for one in found.values():
+        for kind in ("share", "even", "hit"):
+            values = measures_file.array(one[kind]["own"])
+            assert len(values) == len(pixels) and np.nanmin(values) >= 0 and np.nanmax(values) <= 1
+
+
+def test_cells_that_see_everything_are_spread_evenly(monkeypatch):
+    def mirrored(*_):
+        raise FerlibError("not in their order")
+
+    net, x = network("se_cnn"), torch.rand(2, 1, 48, 48)
+    found = measures_run.places(net, x, "block2", (9, 9), 48)
+    assert not np.allclose(found.rows, measures.even((9, 9), 48).rows, atol=0.5)
+    monkeypatch.setattr(measures, "centres", mirrored)
+    found = measures_run.places(net, x, "block2", (9, 9), 48)
+    np.testing.assert_array_equal(found.columns, measures.even((9, 9), 48).columns)
 
 
 # --- removal
@@ -280,6 +318,37 @@ def test_paired_takes_images_that_both_have():
         measures.paired(np.array([np.nan]), np.array([1.0]))
 
 
+def test_several_seeds_widen_the_interval_by_their_spread():
+    rng = np.random.default_rng(1)
+    people = np.repeat(np.arange(20), 5)
+    image = rng.normal(0, 0.1, 20)[people]
+    alike = [0.3 + image + rng.normal(0, 0.01, 100) for _ in range(3)]
+    one = measures.over_seeds(alike[:1], people)
+    assert one == pytest.approx({k: measures.summary(alike[0], people)[k] for k in ("mean", "low", "high")})
+    same = measures.over_seeds(alike, people)
+    assert same["high"] - same["low"] == pytest.approx(one["high"] - one["low"], rel=0.15)
+    apart = [values + shift for values, shift in zip(alike, (-0.1, 0, 0.1), strict=True)]
+    wide = measures.over_seeds(apart, people)
+    assert wide["mean"] == pytest.approx(same["mean"])
+    # by hand: standard error of the seeds' means and of the people's, Satterthwaite's degrees of freedom
+    means = [values.mean() for values in apart]
+    parts = np.var(means, ddof=1) / 3, ((one["high"] - one["low"]) / (2 * 1.96)) ** 2
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 19)
+    half = student.ppf(0.975, freedom) * sum(parts) ** 0.5
+    assert (wide["high"] - wide["low"]) / 2 == pytest.approx(half, rel=0.05)
+    pair = measures.paired(np.zeros(100), np.stack(apart), people)
+    assert (pair["mean"], pair["n"]) == (pytest.approx(wide["mean"]), 100)
+    assert pair["low"] == pytest.approx(wide["low"], abs=0.01) and 0 < pair["p"] < 1
+
+
+def test_seeds_with_all_zero_maps():
+    whole, gaps = np.full(6, 0.4), np.array([0.2, np.nan, np.nan, 0.2, 0.2, 0.2])
+    assert measures.over_seeds([whole, gaps])["mean"] == pytest.approx((4 * 0.3 + 2 * 0.4) / 6)
+    assert measures.paired(np.stack([whole] * 2), np.stack([gaps, gaps]))["n"] == 4
+    with pytest.raises(FerlibError, match="a seed has no values"):
+        measures.over_seeds([whole, np.full(6, np.nan)])
+
+
 # --- the file beside a record
 
 
@@ -401,33 +470,53 @@ UP, DOWN, WIDE = ({"low": a, "high": b} for a, b in ((0.1, 0.2), (-0.2, -0.1), (
 
 
 @pytest.mark.parametrize(
-    ("tests", "profiles", "expected"),
+    ("test", "seeds", "profiles", "expected"),
     [
-        ([], [], "not measured"),
-        ([UP], ["full"], "provisional: holds"),
-        ([UP] * 3, ["full"] * 6, "holds"),
-        ([UP] * 3, ["full"] * 5 + ["reduced"], "provisional: holds"),
-        ([DOWN] * 3, ["full"] * 6, "opposite"),
-        ([UP, UP, DOWN], ["full"] * 6, "not shown"),
-        ([UP, UP, WIDE], ["full"] * 6, "not shown"),
+        (None, 0, [], "not measured"),
+        (UP, 1, ["full"], "provisional: holds"),
+        (UP, 2, ["full"] * 4, "provisional: holds"),
+        (UP, 3, ["full"] * 6, "holds"),
+        (UP, 3, ["full"] * 5 + ["reduced"], "provisional: holds"),
+        (DOWN, 3, ["full"] * 6, "opposite"),
+        (WIDE, 3, ["full"] * 6, "not shown"),
     ],
 )
-def test_verdicts(tests, profiles, expected):
-    assert measures_tables.verdict(tests, profiles) == expected
+def test_verdicts(test, seeds, profiles, expected):
+    found = test and {**test, "by_seed": dict.fromkeys(range(seeds), 0.1)}
+    assert measures_verdicts.verdict(found, profiles) == expected
 
 
 def test_claims_without_measures(tmp_path):
-    frame = measures_tables.claims(tmp_path)
+    frame = measures_verdicts.claims(tmp_path)
     assert len(frame) == len(measures_claims.CLAIMS) and set(frame["verdict"]) == {"not measured"}
-    assert measures_tables.overview(tmp_path, ["amdcnn-ckplus-cbam"]).empty
+    assert measures_verdicts.choices(tmp_path, measures_claims.CLAIMS[0]).empty
+    for make in (measures_tables.overview, measures_tables.removal, measures_tables.randomised):
+        assert make(tmp_path, ["amdcnn-ckplus-cbam"]).empty
     assert measures_tables.mean_faces(tmp_path) == {}
+
+
+def test_every_paper_has_its_sentences():
+    """Each of the five papers speaks of its attention; each sentence has a test or a reason why it has none."""
+    frame = measures_verdicts.statements()
+    assert set(frame["paper"]) == {"amdcnn", "gcca_vgg", "a_mobilenet", "se_cnn", "msca_resnet"}
+    texts = {(c.paper, c.text, c.where) for c in measures_claims.CLAIMS}
+    assert len(frame) == len(texts) + len(measures_claims.UNTESTED)
+    assert all(one.reason for one in measures_claims.UNTESTED)
+    reasons = frame["tested as"].str.startswith("not: ")
+    assert reasons.sum() == len(measures_claims.UNTESTED)
+    assert frame["tested as"][~reasons].str.contains(" → ").all()
 
 
 def test_every_claim_names_rows_and_zones():
     for claim in measures_claims.CLAIMS:
         first, second = get(claim.first), get(claim.second)
         assert first.dataset == second.dataset in measures.ALIGNED and claim.paper == second.paper
-        assert set(claim.zones) <= {*measures.ZONES, "middle"}
+        assert set(claim.zones) <= {*measures.ZONES, "middle"} and first.id != second.id
+        assert not {"eyes", "brows"} <= set(claim.zones)  # zones of a sum do not overlap
+        for row in (first, second):
+            if claim.layer:
+                net = build(row.model, classes=7, size=row.size, **{**row.variant, "pretrained": False})
+                assert min(layers_of(net, row.size)[claim.layer]) >= COARSEST
 
 
 def test_claims_from_measures(tmp_path):
@@ -435,20 +524,23 @@ def test_claims_from_measures(tmp_path):
     kept(tmp_path, "amdcnn-ckplus-cbam", 0.15)
     kept(tmp_path, "amdcnn-ckplus-mcbam", 0.18)
     kept(tmp_path, "amdcnn-ckplus-mcbam", 0.18, seed=1)  # no partner
-    frame = measures_tables.claims(tmp_path, "amdcnn")
-    assert frame["verdict"].tolist() == ["provisional: opposite"] * 2 + ["provisional: holds"]
-    assert frame["seeds"].tolist() == [1, 1, 1]
+    frame = measures_verdicts.claims(tmp_path, "amdcnn")
+    assert frame["verdict"].tolist() == ["provisional: opposite"] * 3 + ["provisional: holds"]
+    assert frame["by seed"].tolist() == ["-5.0", "-2.0", "-15.0", "+9.0"]
     assert frame["difference, points"][0].startswith("-5.0 [")
-    assert frame["difference, points"][2].startswith("+9.0 [")  # three zones, 3 points each
-    assert frame["share in, %"][2] == "eyes + nose + mouth (area 36.0)"
-    other = measures_tables.choices(tmp_path, measures_claims.CLAIMS[2])
+    assert frame["difference, points"][3].startswith("+9.0 [")  # three zones, 3 points each
+    assert frame["share in, %"][3] == "eyes + nose + mouth (area 36.0)"
+    other = measures_verdicts.choices(tmp_path, measures_claims.CLAIMS[3])
     assert other["map of"].tolist() == ["unit3", "unit2"]
     assert other["maximum inside"][1].startswith("+9.0 [")
-    ways = measures_tables.chosen_otherwise(tmp_path, measures_claims.CLAIMS[2])
+    ways = measures_verdicts.chosen_otherwise(tmp_path, measures_claims.CLAIMS[3])
     assert len(ways) == 6 and ways["unit3", "share"]["mean"] == pytest.approx(0.09, abs=1e-3)
     table = measures_tables.overview(tmp_path, ["amdcnn-ckplus-cbam", "amdcnn-ckplus-mcbam"])
-    assert table["network"].tolist()[0] == "an even map" and len(table) == 4
-    assert table["eyes"].tolist()[0] == "16.0" and table["all-zero"].tolist()[1] == 1
+    assert table["network"].tolist()[0] == "an even map" and len(table) == 5
+    assert table["network"].tolist()[4] == "amdcnn-ckplus-mcbam, 2 seeds *"
+    assert table["images"].tolist()[4] == "2 × 30" and table["all-zero"].tolist()[1:] == [1, 1, 1, 2]
+    assert table["eyes with brows"].tolist()[0] == "16.0"
+    assert table["of these brows"].tolist() == ["–"] * 5  # measured before they had a mask of their own
     removed = measures_tables.removal(tmp_path, ["amdcnn-ckplus-cbam"])
     assert removed["deletion: map, random"][0] == "0.30, 0.53"
     assert removed["insertion: difference"][0].startswith("+0.13 [")
@@ -456,11 +548,63 @@ def test_claims_from_measures(tmp_path):
     assert placed["first (px)"].tolist() == ["+0.0"]
 
 
+def test_three_seeds_make_one_interval_and_a_verdict(tmp_path):
+    for seed, shift in enumerate((0.0, 0.01, -0.01)):
+        kept(tmp_path, "amdcnn-ckplus-baseline", 0.2, seed=seed, profile="full")
+        kept(tmp_path, "amdcnn-ckplus-cbam", 0.3 + shift, seed=seed, profile="full")
+        kept(tmp_path, "amdcnn-ckplus-mcbam", 0.3 + 12 * shift, seed=seed, profile="full")
+    frame = measures_verdicts.claims(tmp_path, "amdcnn")
+    assert frame["verdict"].tolist() == ["holds", "not shown", "holds", "not shown"]
+    assert frame["by seed"][0] == "+10.0; +11.0; +9.0"
+    low, high = json.loads(frame["difference, points"][0].partition(" ")[2].replace("+", ""))
+    half = 100 * student.ppf(0.975, 2) * 0.01 / 3**0.5  # nothing but the seeds differs: 2.5 points
+    assert (low, high) == (pytest.approx(10 - half, abs=0.2), pytest.approx(10 + half, abs=0.2))
+    table = measures_tables.overview(tmp_path, ["amdcnn-ckplus-cbam"])
+    assert table["network"].tolist()[-1] == "amdcnn-ckplus-cbam, 3 seeds"
+    cells = [cell.partition(" ") for cell in table["nose"].tolist()[1:]]
+    one, *_, together = [high - low for low, high in (json.loads(bounds) for _, _, bounds in cells)]
+    assert float(cells[-1][0]) == pytest.approx(30, abs=0.6) and together > 2 * one
+    for make in (measures_tables.removal, measures_tables.randomised):
+        assert make(tmp_path, ["amdcnn-ckplus-cbam"])["network"].tolist()[-1] == "amdcnn-ckplus-cbam, 3 seeds"
+    tests = measures_tables.removal_tests(tmp_path, ["amdcnn-ckplus-cbam"])
+    assert [t["deletion"]["seeds"] for t in tests.values()] == [1, 1, 1, 3]
+    shown = measures_tables.rounded(measures_tables.randomised(tmp_path, ["amdcnn-ckplus-cbam"]))
+    assert (
+        shown["all random"][0].startswith("0.00 [")
+        and shown["first part that changes the map"][0] == "classifier"
+    )
+
+
+def test_seeds_on_other_images_are_not_put_together(tmp_path):
+    for seed, n in ((0, 30), (1, 24)):
+        path = record(tmp_path, "amdcnn-ckplus-cbam", seed, dataset="ckplus", profile="full")
+        found = records.read(path)
+        found["reproducible"]["data"]["fingerprint"] = "f"
+        measures_file.write(tmp_path, found, facts(0.2, n))
+    names = measures_tables.overview(tmp_path, ["amdcnn-ckplus-cbam"])["network"].tolist()
+    assert names[1:] == ["amdcnn-ckplus-cbam, seed 0", "amdcnn-ckplus-cbam, seed 1"]
+    runs = measures_tables.runs_of(tmp_path, "amdcnn-ckplus-cbam")
+    assert list(measures_verdicts.common(runs, runs)) == [0]
+
+
+def test_known_regions_over_seeds():
+    one = {"unit1": {"zero": 1, "share": {"own": [0.5, None, 0.3]}, "hit": {"own": [1.0, None, 0.0]}}}
+    two = {"unit1": {"zero": 0, "share": {"own": [0.7, 0.6, 0.5]}, "hit": {"own": [1.0, 1.0, 0.0]}}}
+    frame = measures_tables.known({"trained": [one, two], "random": [two]}, np.array([0.1, 0.2, 0.3]))
+    assert frame["seeds"].tolist() == [2, 1] and frame["all-zero"].tolist() == [1, 0]
+    assert frame["share in the known regions (%)"][0].startswith("53.3 [")
+    assert frame["area (%)"][0] == "20.0" and frame["maximum inside (%)"].tolist() == ["60", "67"]
+
+
 def test_figures(tmp_path):
     kept(tmp_path, "amdcnn-ckplus-cbam", 0.15)
     runs = {"+CBAM": measures_tables.runs_of(tmp_path, "amdcnn-ckplus-cbam")[0]}
-    figure = measures_figures.shares(runs)
+    kept(tmp_path, "amdcnn-ckplus-cbam", 0.3, seed=1)
+    groups = dict(measures_tables.lines_of(tmp_path, ["amdcnn-ckplus-cbam"]))
+    figure = measures_figures.shares(groups)
     assert [ax.get_title() for ax in figure.axes] == ["eyes", "nose", "mouth", "middle"]
+    first, second, both = (bars.lines[0].get_xdata()[0] for bars in figure.axes[1].containers)
+    assert both == pytest.approx((first + second) / 2) and second - first == pytest.approx(15, abs=1)
     figure = measures_figures.removal(runs)
     assert figure.axes[0].lines[0].get_ydata().tolist() == [0.9, 0.1]
     figure = measures_figures.randomised(runs)
@@ -502,12 +646,15 @@ def test_command_line(trained, zoned, capsys):
     assert told["measures"] == str(path) and told["layer"] == "unit3"
     found = measures_file.read(trained / "results", ROW.id, 0)
     assert list(found["layers"]) == ["unit1", "unit2", "unit3"] and len(found["images"]["ids"]) == 6
+    one = found["layers"]["unit3"]["share"]
+    assert list(one) == ["brows", "eyes", "middle", "mouth", "nose"] and found["areas"]["brows"] > 0.05
+    assert all(a <= b for a, b in zip(one["brows"], one["eyes"], strict=True))
     assert len(found["randomised"]["others"]) == 6 and found["randomised"]["order"][0] == "classifier"
     curves = found["removal"]["curves"]["deletion"]
     assert curves["map"][0] == curves["random"][0] and curves["map"][-1] == curves["random"][-1]
     first = path.read_bytes()
     assert measures_run.main(command(trained, "--seed", "0", "--images", "6")) == 0
-    assert "6 images, unit3: eyes" in capsys.readouterr().out
+    assert "6 images, unit3: brows " in capsys.readouterr().out
     assert path.read_bytes() == first
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import sys
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,7 +15,15 @@ import torch
 from PIL import Image
 from test_weights import ready
 
-from ferlib import explain, widgets, widgets_draw, widgets_networks, widgets_state
+from ferlib import (
+    explain,
+    weights,
+    widgets,
+    widgets_browser,
+    widgets_draw,
+    widgets_networks,
+    widgets_state,
+)
 from ferlib.data import synthetic
 from ferlib.errors import FerlibError
 from ferlib.experiments import get
@@ -323,6 +332,61 @@ def test_an_upload_that_is_no_picture_is_told_and_the_face_stays(view):
     assert "cannot be read as a picture" in view.message.value and panels(view) == before
 
 
+def png(image):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def test_a_picture_of_the_camera_is_shown_and_the_square_in_the_middle_tried_again(view, monkeypatch):
+    def no_face(content, *, centre=False):
+        if not centre:
+            raise FerlibError("no face found: tick “square in the middle”")
+        return np.asarray(Image.open(io.BytesIO(content))), "the middle"
+
+    monkeypatch.setattr(widgets_state, "picture_face", no_face)
+    view.explorer.covered = band("mouth")
+    before, picture = panels(view), png(np.full((48, 48, 3), 90, np.uint8))
+    view.on_camera(picture)
+    assert "square in the middle" in view.message.value and panels(view) == before
+    assert view.explorer.covered == band("mouth")
+    view.centre.value = True
+    assert view.caption.value == "the middle" and view.explorer.covered == set()
+    assert all(old != new for old, new in zip(before, panels(view), strict=True))
+
+
+def test_a_stroke_covers_what_it_passes_and_uncovers_from_a_covered_cell(view):
+    view.on_stroke([9, 10, 11])
+    assert view.explorer.covered == {(1, 1), (1, 2), (1, 3)}
+    view.on_stroke([8, 9])
+    assert view.explorer.covered == {(1, 0), (1, 1), (1, 2), (1, 3)}
+    view.on_stroke([10, 11, 12])
+    assert view.explorer.covered == {(1, 0), (1, 1)}
+    view.brush.value = True
+    view.on_stroke([18, 27, 36])
+    assert view.explorer.covered == {(1, 0), (1, 1)} | block((2, 2), (4, 4))
+
+
+@pytest.mark.parametrize("make", [widgets_browser.camera, widgets_browser.strokes])
+def test_without_anywidget_there_is_no_camera_and_the_brush_clicks(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    found = make(lambda _value: None)
+    assert type(found).__name__ == "HTML"
+    assert ("pip install anywidget" in found.value) == (make is widgets_browser.camera)
+
+
+def test_what_the_browser_sends_arrives():
+    pytest.importorskip("anywidget", reason="needs the package anywidget")
+    got = []
+    camera, strokes = widgets_browser.camera(got.append), widgets_browser.strokes(got.append)
+    camera.set_state({"picture": memoryview(b"png"), "taken": 1})
+    strokes.set_state({"stroke": [3, 4], "strokes": 1})
+    strokes.set_state({"stroke": [3, 4], "strokes": 2})  # the same stroke again
+    assert got == [b"png", [3, 4], [3, 4]]
+    for text in (widgets_browser.CAMERA, widgets_browser.STROKES):
+        assert "http" not in text.replace("over https only", "") and "import" not in text
+
+
 def test_an_unexpected_error_is_told_in_one_line(view, monkeypatch):
     def broken(*_):
         raise RuntimeError("two\nlines <b>")
@@ -357,6 +421,25 @@ def test_class_means_of_drawn_faces(view, networks, monkeypatch):
     assert len(pictures(view.pickers[1].means_panel.value)) == 2 * len(CLASSES)
     view.pickers[0].means.click()  # AMDCNN's are of data that are not there
     assert "no class means" in view.message.value
+
+
+def test_published_weights_are_offered_without_runs_of_ones_own(tmp_path):
+    if not weights.names():
+        pytest.skip("no published weights here")
+    catalogue = Catalogue(tmp_path, tmp_path, None, tmp_path)
+    identifiers = [key for key, entry in catalogue.first() if entry.label.startswith("published")]
+    assert len(identifiers) == len({widgets_networks.card_of(weights.FOLDER, n) for n in weights.names()})
+    view = widgets.explore(tmp_path, tmp_path, demonstrations=tmp_path, prefer=(identifiers[0],))
+    ready = view.explorer.networks[0]
+    assert ready.row.id == identifiers[0] and "Grad-CAM" in view.pickers[0].panel.value
+    assert view.pickers[0].checkpoint.label.startswith("published")
+
+
+def test_a_layer_behind_an_auxiliary_classifier_is_told_in_its_panel(view):
+    view.head.value = "aux1"
+    assert "dfem3 stands behind classifier" in panels(view)[0] and "Grad-CAM for" in panels(view)[1]
+    view.pickers[0].layer.value = "dfem1"
+    assert "Grad-CAM for" in panels(view)[0]
 
 
 def test_networks_on_drawn_faces_are_offered(tmp_path):

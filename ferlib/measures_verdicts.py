@@ -1,0 +1,147 @@
+"""What the papers say on where attention looks, as comparisons of measured shares with a computed verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ferlib import measures
+from ferlib.evaluate import holm
+from ferlib.measures_claims import CLAIMS, UNTESTED, Claim
+from ferlib.measures_tables import Run, name, percent, points, runs_of
+
+SEEDS = 3  # below so many a verdict is provisional
+
+
+def common(first: Mapping[int, Run], second: Mapping[int, Run]) -> dict[int, tuple[Run, Run]]:
+    """Runs of both by seed, for the seeds that both have, all on the images of the first of them."""
+    found: dict[int, tuple[Run, Run]] = {}
+    for seed in sorted(first.keys() & second.keys()):
+        pair = first[seed], second[seed]
+        like = next(iter(found.values()), pair)[0]
+        if all(like.alike(run) for run in pair):
+            found[seed] = pair
+    return found
+
+
+def compare(
+    first: Mapping[int, Run],
+    second: Mapping[int, Run],
+    zones: Sequence[str],
+    layer: str | None = None,
+    kind: str = "share",
+) -> dict[str, Any] | None:
+    """Second minus first on the same images over the seeds that both have: see `measures.paired`; None without any.
+
+    Also the means ``before`` and ``after``, and ``by_seed`` the mean differences of the single seeds.
+    """
+    pairs = common(first, second)
+    if not pairs:
+        return None
+    before, after = (
+        np.stack([pair[i].values(zones, layer, kind) for pair in pairs.values()]) for i in range(2)
+    )
+    return {
+        "before": float(np.nanmean(before)),
+        "after": float(np.nanmean(after)),
+        "by_seed": dict(zip(pairs, np.nanmean(after - before, axis=1).tolist(), strict=True)),
+        **measures.paired(before, after, next(iter(pairs.values()))[0].people),
+    }
+
+
+def verdict(test: Mapping[str, Any] | None, profiles: Iterable[str]) -> str:
+    """``holds`` where the interval lies above zero, ``opposite`` where below, else ``not shown``.
+
+    ``provisional`` stands before it below `SEEDS` seeds or where a run is reduced; ``not measured`` without a test.
+    """
+    if test is None:
+        return "not measured"
+    word = "holds" if test["low"] > 0 else "opposite" if test["high"] < 0 else "not shown"
+    return word if len(test["by_seed"]) >= SEEDS and set(profiles) <= {"full"} else f"provisional: {word}"
+
+
+def networks(claim: Claim) -> str:
+    """The two networks of a claim as their paper's table calls them, size and start of rows from scratch left out."""
+    return " → ".join(name(one).partition(", from scratch")[0] for one in (claim.first, claim.second))
+
+
+def claims(results: Path | str, paper: str | None = None) -> pd.DataFrame:
+    """Each of `CLAIMS`: the measured share in its zones before and after, the paired difference, a verdict."""
+    chosen = [claim for claim in CLAIMS if paper in (None, claim.paper)]
+    pairs = [(runs_of(results, claim.first), runs_of(results, claim.second)) for claim in chosen]
+    tests = [compare(a, b, claim.zones, claim.layer) for claim, (a, b) in zip(chosen, pairs, strict=True)]
+    corrected = iter(holm([test["p"] for test in tests if test]))
+    lines = []
+    for claim, (a, b), test in zip(chosen, pairs, tests, strict=True):
+        used = [run for both in common(a, b).values() for run in both]
+        area = f" (area {percent(used[0].area(claim.zones))})" if used else ""
+        lines.append(
+            {
+                "the text says": f"{claim.text} ({claim.where})",
+                "networks": networks(claim),
+                "share in, %": " + ".join(claim.zones) + area,
+                "first → second": f"{percent(test['before'])} → {percent(test['after'])}" if test else "–",
+                "difference, points": points(test) if test else "–",
+                "by seed": "; ".join(f"{100 * d:+.1f}" for d in test["by_seed"].values()) if test else "–",
+                "p (Holm)": f"{next(corrected):.2g}" if test else "–",
+                "verdict": verdict(test, [run.profile for run in used]),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def statements() -> pd.DataFrame:
+    """Every sentence of `CLAIMS` and how it is tested, and of `UNTESTED` with the reason, paper by paper."""
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    for claim in CLAIMS:
+        how = f"{' + '.join(claim.zones)}: {networks(claim)}" + (
+            f" ({claim.reading})" if claim.reading else ""
+        )
+        line = {"paper": claim.paper, "the text says": f"{claim.text} ({claim.where})", "tested as": how}
+        known = lines.setdefault((claim.paper, line["the text says"]), line)
+        if known is not line:
+            known["tested as"] += f"; {how}"
+    for one in UNTESTED:
+        text = f"{one.text} ({one.where})"
+        lines[one.paper, text] = {
+            "paper": one.paper,
+            "the text says": text,
+            "tested as": f"not: {one.reason}",
+        }
+    papers = dict.fromkeys(paper for paper, _ in lines)
+    return pd.DataFrame([line for paper in papers for line in lines.values() if line["paper"] == paper])
+
+
+WAYS = {
+    "share": "share, cells where they look",
+    "even": "share, cells evenly spread",
+    "hit": "maximum inside",
+}
+
+
+def chosen_otherwise(results: Path | str, claim: Claim) -> dict[tuple[str, str], dict[str, Any]]:
+    """A claim's difference by layer (that of the claim first) and kind of `WAYS`, over the common seeds."""
+    a, b = runs_of(results, claim.first), runs_of(results, claim.second)
+    pairs = common(a, b)
+    if not pairs:
+        return {}
+    before, after = next(iter(pairs.values()))
+    layers = [n for n in before.found["layers"] if n in after.found["layers"]]
+    found = {}
+    for layer in sorted(layers, key=lambda n: n != (claim.layer or before.found["layer"])):
+        for kind in WAYS:
+            if test := compare(a, b, claim.zones, layer, kind):
+                found[layer, kind] = test
+    return found
+
+
+def choices(results: Path | str, claim: Claim) -> pd.DataFrame:
+    """`chosen_otherwise` as a table: a line for each layer, a column for each kind."""
+    lines: dict[str, dict[str, str]] = {}
+    for (layer, kind), test in chosen_otherwise(results, claim).items():
+        lines.setdefault(layer, {"map of": layer})[WAYS[kind]] = points(test)
+    return pd.DataFrame(list(lines.values()))
