@@ -4,9 +4,9 @@ The name does not begin with ``seed``, so that nothing takes it for a run record
 none of its pixels and no map:
 
 ``images``: ``ids``, their true ``classes``, ``people`` (null where it is not known who is shown), ``recognised``.
-``areas``: share of the image in each zone; ``brows`` is a part of ``eyes``. Maps with negative values have no shares and
-are left out. ``layers``: by layer or spatial attention map its ``grid``, where its
-cells look (``rows``, ``columns``, pixels), the number of all-zero maps ``zero``, and for each zone per image the
+``areas``: share of the image in each zone; ``brows`` is a part of ``eyes``. ``layers``: by layer or spatial attention
+map its ``grid``, where its cells look (``rows``, ``columns``, pixels), the number of all-zero maps ``zero``, and for
+each zone per image (maps with negative values have no shares and are left out) the
 ``share`` of the map's sum, the same with cells spread evenly over the image (``even``), and whether the maximum
 lies in it (``hit``). ``removal``: of the images ``sample`` (indices) the areas under the deletion and insertion
 curves, in the order of Grad-CAM (``map``) and of a random map (``random``), and the mean curves. ``randomised``: of
