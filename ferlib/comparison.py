@@ -2,6 +2,7 @@
 
 Rows: `ferlib.experiments.comparison`. On CK+48 the test images of the five folds by subject are pooled, and what is
 independent are subjects, not frames: intervals resample them, tests flip their signs. On FER2013 every image is one.
+Where a network has several seeds, intervals and tests count the spread of the seeds, too (`ferlib.evaluate.widened`).
 """
 
 from __future__ import annotations
@@ -9,21 +10,33 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from ferlib import chapters, records, tables
 from ferlib.cost import channels_of
-from ferlib.evaluate import cluster_bootstrap, paired_clusters, variance_split, wilson
+from ferlib.evaluate import (
+    cluster_bootstrap,
+    holm,
+    paired_seeds,
+    widened,
+    wilson,
+)
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.experiments.comparison import FOLDS, NETWORKS, PAPER
 
+ENOUGH_SEEDS = 3  # below, an answer is provisional
 DATASETS = {"ckplus": "CK+48, folds by subject", "fer2013": "FER2013, official split"}
+COSTS = {  # what `costs` counts -> the axis of a figure, and its unit
+    "multiply-adds": ("multiply-adds of one image (million)", 1e6),
+    "parameters": ("parameters (million)", 1e6),
+    "latency (ms)": ("milliseconds for one image, one CPU thread", 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,7 @@ class Tested:
     ids: np.ndarray  # (N,)
     clusters: np.ndarray  # (N,): subjects, or the images themselves
     correct: np.ndarray  # (seeds, N)
+    folds: np.ndarray  # (N,): in which fold an image is tested; 0 where there is one test part
     seeds: tuple[int, ...]
     reduced: bool
     fitted: float  # accuracy on its own training images, mean over seeds and folds
@@ -42,12 +56,19 @@ class Tested:
     def accuracy(self) -> float:
         return float(self.correct.mean())
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float]:
-        """95 %, of the mean over seeds, for the sampling of test images (of subjects on CK+48)."""
-        if len(set(self.clusters)) == len(self.clusters):
-            return wilson(round(self.accuracy * len(self.ids)), len(self.ids))
-        return cluster_bootstrap(self.correct.mean(0), self.clusters)
+        """95 % of the mean over seeds: for other test images (subjects on CK+48) and, of several seeds, other seeds."""
+        independent = len(np.unique(self.clusters))
+        if self.accuracy in (0.0, 1.0):  # nothing to resample
+            low, high = wilson(round(self.accuracy * independent), independent)
+        elif independent == len(self.clusters):
+            low, high = wilson(round(self.accuracy * len(self.ids)), len(self.ids))
+        else:
+            low, high = cluster_bootstrap(self.correct.mean(0), self.clusters)
+        by_seed = [float(accuracy) for accuracy in self.correct.mean(1)]
+        low, high, _ = widened(self.accuracy, low, high, by_seed, independent)
+        return max(low, 0.0), min(high, 1.0)
 
 
 def rows_of(name: str, dataset: str) -> list[Experiment]:
@@ -58,23 +79,34 @@ def rows_of(name: str, dataset: str) -> list[Experiment]:
 
 def tested(name: str, dataset: str, results: Path | str) -> Tested | None:
     """What the records say of a network; None where no seed has all its folds."""
-    rows = rows_of(name, dataset)
+    return pooled(name, rows_of(name, dataset), results)
+
+
+def pooled(name: str, rows: Sequence[Experiment], results: Path | str) -> Tested | None:
+    """What the records of ``rows`` (all folds, or one row) say together; None where no seed has all of them."""
+    dataset = rows[0].dataset
     parts = [{p["seed"]: p for p in tables.parts_of(results, row.id)} for row in rows]
     seeds = sorted(set.intersection(*(set(found) for found in parts)))
     if not seeds:
         return None
-    correct, ids = [], np.empty(0)
+    correct, ids, folds = [], np.empty(0), np.empty(0, int)
     for seed in seeds:
         each = [tables.correct(records.path_of(results, row.id, seed), "val_selected") for row in rows]
         ids = np.concatenate([i for i, _ in each])
         order = np.argsort(ids)
         ids = ids[order]
+        folds = np.repeat(np.arange(len(each)), [len(i) for i, _ in each])[order]
         correct.append(np.concatenate([hits for _, hits in each])[order])
-    clusters = np.array([str(i).split("_")[0] for i in ids]) if dataset == "ckplus" else ids
+    clusters = clusters_of(ids, dataset)
     reduced = any(chapters.star([found[seed]]) for found in parts for seed in seeds)
     chosen = [found[seed]["result"]["val_selected"] for found in parts for seed in seeds]
     fitted = float(np.mean([result["train"]["accuracy"] for result in chosen]))
-    return Tested(name, ids, clusters, np.array(correct), tuple(seeds), reduced, fitted)
+    return Tested(name, ids, clusters, np.array(correct), folds, tuple(seeds), reduced, fitted)
+
+
+def clusters_of(ids: np.ndarray, dataset: str) -> np.ndarray:
+    """What is independent among test images (N,): people on CK+, whose names stand first in an id; else the images."""
+    return np.array([str(i).split("_")[0] for i in ids]) if dataset == "ckplus" else ids
 
 
 def everything(dataset: str, results: Path | str) -> dict[str, Tested]:
@@ -130,25 +162,30 @@ def costs() -> dict[str, dict[str, float]]:
     return lines
 
 
-def summary(found: dict[str, Tested], cost: dict[str, dict[str, float]]) -> pd.DataFrame:
-    """One line for each network: multiply-adds and accuracy (percent)."""
-    lines = []
-    for name, t in found.items():
-        low, high = t.interval
-        by_seed = 100 * t.correct.mean(1)
-        spread = f" ± {by_seed.std(ddof=1):.2f}" if len(by_seed) > 1 else ""
-        lines.append(
-            {
-                "network": title(name),
-                "multiply-adds (million)": f"{cost[name]['multiply-adds'] / 1e6:.0f}",
-                "accuracy": f"{100 * t.accuracy:.2f}{spread}{chapters.REDUCED if t.reduced else ''}",
-                "95 % interval": f"{100 * low:.1f} to {100 * high:.1f}",
-                "on training images": f"{100 * t.fitted:.1f}",
-                "seeds": len(t.seeds),
-                "images": f"{len(t.ids):,}",
-            }
+def points(
+    found: dict[str, Tested], cost: dict[str, dict[str, float]], what: str
+) -> list[tuple[str, float, float, float, float, str | None]]:
+    """For `plots.pareto`: title, cost, accuracy (percent) with its bounds, and the twin's title, of each network.
+
+    ``what`` is one of `COSTS`, which says the unit.
+    """
+    return [
+        (
+            title(name),
+            cost[name][what] / COSTS[what][1],
+            100 * t.accuracy,
+            100 * t.interval[0],
+            100 * t.interval[1],
+            title(twin) if (twin := NETWORKS[name][3]) else None,
         )
-    return pd.DataFrame(lines)
+        for name, t in found.items()
+    ]
+
+
+def shared_gaps(first: Tested, second: Tested, seeds: Sequence[int]) -> np.ndarray:
+    """Second minus first, image by image: (seeds, N) of -1, 0 and 1."""
+    before, after = (np.array([one.correct[one.seeds.index(s)] for s in seeds]) for one in (first, second))
+    return np.asarray(after.astype(float) - before)
 
 
 def difference(first: Tested, second: Tested) -> dict[str, float] | None:
@@ -156,35 +193,45 @@ def difference(first: Tested, second: Tested) -> dict[str, float] | None:
     seeds = sorted(set(first.seeds) & set(second.seeds))
     if not seeds or not np.array_equal(first.ids, second.ids):
         return None
-    gaps = [
-        second.correct[second.seeds.index(s)].astype(float) - first.correct[first.seeds.index(s)]
-        for s in seeds
-    ]
-    found = paired_clusters(np.mean(gaps, axis=0), first.clusters)
-    scaled = {k: 100 * v if k != "p" else v for k, v in found.items()}
-    return {**scaled, "seeds": float(len(seeds)), "positive": float(sum(g.mean() > 0 for g in gaps))}
+    gaps = shared_gaps(first, second, seeds)
+    found = in_points(paired_seeds(gaps, first.clusters))
+    return {**found, "seeds": float(len(seeds)), "positive": float(np.sum(gaps.mean(1) > 0))}
 
 
-def gains(found: dict[str, Tested]) -> pd.DataFrame:
-    """Attention against its twin, network by network; p also after Holm's correction over the table."""
+def in_points(test: dict[str, float]) -> dict[str, float]:
+    return {name: value if name == "p" else 100 * value for name, value in test.items()}
+
+
+@dataclass(frozen=True)
+class Against:
+    """A network with attention against its twin: `difference`, and p after Holm's correction over all of them."""
+
+    name: str
+    test: dict[str, float]
+    corrected: float
+
+
+def against_twins(found: dict[str, Tested]) -> list[Against]:
+    """Every network with attention that has a result, as its twin has."""
     couples = [(twin, name) for name, (*_, twin) in NETWORKS.items() if twin in found and name in found]
     tests = [(name, difference(found[twin], found[name])) for twin, name in couples if twin]
-    tests = [(name, test) for name, test in tests if test is not None]
-    holm = multipletests([t["p"] for _, t in tests if t], method="holm")[1] if tests else []
-    return pd.DataFrame(
-        [
-            {
-                "network": title(name),
-                "with attention minus without (points)": chapters.signed(test["mean"]),
-                "95 % interval": f"{test['low']:+.1f} to {test['high']:+.1f}",
-                "p": f"{test['p']:.2g}",
-                "after Holm": f"{corrected:.2g}",
-                "seeds in favour": f"{test['positive']:.0f} of {test['seeds']:.0f}",
-            }
-            for (name, test), corrected in zip(tests, holm, strict=True)
-            if test
-        ]
-    )
+    known = [(name, test) for name, test in tests if test is not None]
+    corrected = holm([test["p"] for _, test in known])
+    return [Against(name, test, p) for (name, test), p in zip(known, corrected, strict=True)]
+
+
+def overall(found: dict[str, Tested]) -> tuple[int, dict[str, float]] | None:
+    """Gain of attention (points) averaged over the networks with a twin: their number, and `paired_seeds` of the mean.
+
+    Over the seeds that all of them share, for these networks, not for others. None without two pairs and a common seed.
+    """
+    couples = [(found[t], found[name]) for name, (*_, t) in NETWORKS.items() if t in found and name in found]
+    every = [one for pair in couples for one in pair]
+    seeds = sorted(set.intersection(*(set(one.seeds) for one in every))) if len(couples) > 1 else []
+    if not seeds or any(not np.array_equal(one.ids, every[0].ids) for one in every):
+        return None
+    gaps = np.mean([shared_gaps(without, with_, seeds) for without, with_ in couples], axis=0)
+    return len(couples), in_points(paired_seeds(gaps, every[0].clusters))
 
 
 def significance(found: dict[str, Tested]) -> pd.DataFrame:
@@ -192,10 +239,9 @@ def significance(found: dict[str, Tested]) -> pd.DataFrame:
     names = sorted(found, key=lambda name: -found[name].accuracy)
     frame = pd.DataFrame(np.nan, index=names, columns=names)
     pairs = [(a, b, difference(found[b], found[a])) for a, b in combinations(names, 2)]
-    pairs = [(a, b, d) for a, b, d in pairs if d]
-    holm = multipletests([d["p"] for *_, d in pairs if d], method="holm")[1] if pairs else []
-    for (a, b, d), p in zip(pairs, holm, strict=True):
-        if d and p < 0.05:
+    known = [(a, b, d) for a, b, d in pairs if d is not None]
+    for (a, b, d), p in zip(known, holm([d["p"] for *_, d in known]), strict=True):
+        if p < 0.05:
             frame.loc[a, b], frame.loc[b, a] = d["mean"], -d["mean"]
     return frame.rename(index=title, columns=title)
 
@@ -231,59 +277,60 @@ class Gain:
 def headline(results: Path | str) -> list[Gain]:
     """Each paper's own claim for its attention, under its own protocol, epoch chosen on validation.
 
-    The bounds are a bootstrap over the test images of the mean difference over the seeds that both rows have.
+    The mean difference over the seeds that both rows have, with bounds as in `difference`: those of a single seed count
+    the test images (people on CK+) alone.
     """
-    found = []
-    for name, without, with_ in STEPS:
-        first, second = EXPERIMENTS[without], EXPERIMENTS[with_]
-        printed = [chapters.printed_accuracy(row) for row in (first, second)]
-        published = None if None in printed else float(printed[1] or 0) - float(printed[0] or 0)
-        parts = [{p["seed"]: p for p in tables.parts_of(results, row.id)} for row in (first, second)]
-        gaps, n = [], 0
-        seeds = sorted(set(parts[0]) & set(parts[1]))
-        for seed in seeds:
-            (ids_a, a), (ids_b, b) = (
-                tables.correct(records.path_of(results, row.id, seed), "val_selected")
-                for row in (first, second)
-            )
-            if np.array_equal(ids_a, ids_b):
-                gaps.append(b.astype(float) - a)
-                n = len(ids_a)
-        if not gaps:
-            found.append(Gain(name, published))
-            continue
-        test = paired_clusters(np.mean(gaps, axis=0), np.arange(n))
-        bounds = [100 * test[key] for key in ("mean", "low", "high")]
-        reduced = any(chapters.star([p[s]]) for p in parts for s in seeds)
-        found.append(Gain(name, published, bounds[0], bounds[1], bounds[2], len(gaps), n, reduced))
-    return found
+    return [gain_of(*step, results) for step in STEPS]
 
 
-def in_words(gains: Sequence[Gain]) -> str:
-    """The figure of `headline` for those who do not see it."""
-    lines = []
-    for g in gains:
-        published = "–" if g.published is None else f"{chapters.signed(g.published)} published"
-        if g.ours is None or g.low is None or g.high is None:
-            lines.append(f"{g.title}: {published}, not run yet")
-        else:
-            ours = f"{chapters.signed(g.ours)} ours, {chapters.signed(g.low)} to {chapters.signed(g.high)}"
-            lines.append(f"{g.title}: {published}, {ours}")
-    return "Gain of attention in points. " + "; ".join(lines)
+@dataclass(frozen=True)
+class Couple:
+    """Two rows on the same test images: second minus first, image by image, in the seeds that both have."""
+
+    gaps: np.ndarray  # (seeds, N) of -1, 0 and 1
+    ids: np.ndarray  # (N,)
+    seeds: tuple[int, ...]
+    dataset: str
+
+    def test(self) -> dict[str, float]:
+        """`paired_seeds`, in points; frames of one person on CK+ count together."""
+        return in_points(paired_seeds(self.gaps, clusters_of(self.ids, self.dataset)))
 
 
-def spread(found: Sequence[Tested]) -> pd.DataFrame:
-    """Standard deviations (points) from seeds and from the test set, where there are several seeds."""
-    return pd.DataFrame(
-        [
-            {
-                "network": title(t.name),
-                "between seeds": f"{100 * split['seed_sd']:.2f}",
-                "test images": f"{100 * split['test_sd']:.2f}",
-                "one run on a new test set": f"{100 * split['total_sd']:.2f}",
-            }
-            for t in found
-            if len(t.seeds) > 1
-            for split in [variance_split(t.correct)]
-        ]
+def couple(first: str, second: str, results: Path | str, reading: str = "val_selected") -> Couple | None:
+    """Two rows by their ids; None where they have no seed in common on the same test images."""
+    seeds = [{p["seed"] for p in tables.parts_of(results, name)} for name in (first, second)]
+    gaps: list[np.ndarray] = []
+    used: list[int] = []
+    ids = np.empty(0)
+    for seed in sorted(set.intersection(*seeds)):
+        (ids_a, a), (ids_b, b) = (
+            tables.correct(records.path_of(results, name, seed), reading) for name in (first, second)
+        )
+        if np.array_equal(ids_a, ids_b) and (not gaps or np.array_equal(ids, ids_a)):
+            gaps.append(b.astype(float) - a)
+            used.append(seed)
+            ids = ids_a
+    return Couple(np.array(gaps), ids, tuple(used), EXPERIMENTS[second].dataset) if gaps else None
+
+
+def gain_of(name: str, without: str, with_: str, results: Path | str) -> Gain:
+    """One line of `headline`, of two rows by their ids."""
+    rows = EXPERIMENTS[without], EXPERIMENTS[with_]
+    printed = [chapters.printed_accuracy(row) for row in rows]
+    published = None if None in printed else float(printed[1] or 0) - float(printed[0] or 0)
+    found = couple(without, with_, results)
+    if found is None:
+        return Gain(name, published)
+    used = [p for row in rows for p in tables.parts_of(results, row.id) if p["seed"] in found.seeds]
+    test = found.test()
+    return Gain(
+        name,
+        published,
+        test["mean"],
+        test["low"],
+        test["high"],
+        len(found.seeds),
+        len(found.ids),
+        bool(chapters.star(used)),
     )

@@ -11,10 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from recorded import record
+from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from ferlib import claims
-from ferlib.claims import Claim, command, judge, page
+from ferlib import claims, heads
+from ferlib.claims import Claim, command, costs_and_counts, curves, judge, page, verdicts
+from ferlib.claims.words_gcca_vgg import rises_after_a_fall
+from ferlib.claims.words_se_cnn import better_after_fall, similar, steady_after
+from ferlib.data import ckplus, fer2013
 from ferlib.experiments import EXPERIMENTS
 
 TEXTS = Path(__file__).parents[2] / "shared" / "papers"
@@ -44,6 +49,16 @@ CLAIM = Claim(
 )
 
 
+RECORDS = ("record", "words", "history", "heads", "parameters", "multiply_adds")
+PAIRS = ("gain", "order", "attention", "t_test", "spread")
+PREDICATES = {
+    "words": claims.words,
+    "history": claims.histories,
+    "fact": claims.facts,
+    "attention": claims.zones,
+}
+
+
 @pytest.fixture(scope="module")
 def judged():
     return judge.ledger("results")
@@ -63,25 +78,20 @@ def test_ids_are_unique_and_experiments_exist():
     ids = Counter(claim.id for claim in claims.load())
     assert not [name for name, n in ids.items() if n > 1]
     for claim in claims.load():
-        if claim.check in ("record", "gain", "order", "words", "parameters", "multiply_adds"):
-            assert claim.experiment in EXPERIMENTS, claim
-            assert claim.check == "words" or EXPERIMENTS[claim.experiment].paper == claim.paper, claim
-        if claim.check in ("gain", "order"):
-            assert claim.against and all(name in EXPERIMENTS for name in claim.against.split()), claim
+        rows = [claim.experiment, *claim.against.split()]
+        if claim.check in (*RECORDS, *PAIRS):
+            assert all(EXPERIMENTS[name].paper == claim.paper for name in rows), claim
+        if claim.check in PAIRS:
+            assert claim.against, claim
         if claim.check == "none":
             assert claim.note, claim
-        if claim.check == "history":
-            assert claim.id in claims.histories(claim.paper), claim
-        if claim.check == "words":
-            assert claim.id in claims.words(claim.paper), claim
         assert claim.place and claim.quantity, claim
 
 
 @pytest.mark.parametrize("paper", claims.PAPERS)
-def test_no_predicate_without_a_row(paper):
-    rows = {claim.id for claim in claims.load(paper) if claim.check == "words"}
-    assert set(claims.words(paper)) <= rows
-    assert set(claims.histories(paper)) == {c.id for c in claims.load(paper) if c.check == "history"}
+@pytest.mark.parametrize(("check", "known"), PREDICATES.items())
+def test_every_statement_has_its_predicate_and_no_predicate_is_left_over(paper, check, known):
+    assert set(known(paper)) == {claim.id for claim in claims.load(paper) if claim.check == check}
 
 
 def test_published_values_of_the_experiments_are_in_the_ledger():
@@ -126,11 +136,24 @@ def test_interval_is_newcombes():
 
 
 def test_seeds_widen_the_interval():
+    """Their variance is added to that of the images, with Satterthwaite's degrees of freedom."""
     one = judge.difference_interval([0.7], 0.7, 3589)
     three = judge.difference_interval([0.69, 0.70, 0.71], 0.7, 3589)
-    seeds = 4.302653 * 0.01 / np.sqrt(3)  # t(2), sd 0.01
+    z = 1.959964
+    images, seeds = ((one[2] - one[1]) / (2 * z)) ** 2, 0.01**2 / 3
+    freedom = (images + seeds) ** 2 / (images**2 / 3588 + seeds**2 / 2)
+    wider = stats.t.ppf(0.975, freedom) / z * np.sqrt(one[2] ** 2 + z**2 * seeds)
     assert three[0] == pytest.approx(0)
-    assert three[2] == pytest.approx(np.sqrt(one[2] ** 2 + seeds**2), rel=1e-5)
+    assert three[2] == pytest.approx(wider, rel=1e-6) and three[2] > 1.1 * one[2]
+
+
+def test_interval_of_a_mean_over_images():
+    """Two samples of one spread: the z interval of statsmodels with that spread given twice."""
+    values = np.random.default_rng(0).gamma(2, 1, 500)
+    difference, low, high = verdicts.mean_interval([values.mean()], 1.9, values, 500)
+    reach = 1.959964 * np.sqrt(2 * values.var(ddof=1) / 500)
+    assert difference == pytest.approx(values.mean() - 1.9)
+    assert (low, high) == pytest.approx((difference - reach, difference + reach))
 
 
 @pytest.mark.parametrize(
@@ -263,3 +286,180 @@ def test_stability_is_an_f_test():
     assert (found.verdict, found.provisional) == ("higher", False)
     assert judge.stability(claim, part(inside)[:4]).provisional
     assert judge.stability(claim, part(inside)[:1]).verdict == "not run: compute"
+
+
+def test_losses_are_judged_by_the_spread_of_single_images(tmp_path):
+    """Logits of 1 for one class and 0 for six: a cross-entropy of ln(e + 6) - 1 where it is right, else 1 more."""
+    record(tmp_path, "se_cnn-plain", accuracy=0.75, profile="full", n=400)
+    path = judge.records.path_of(tmp_path, "se_cnn-plain", 0)
+    base = np.log(np.e + 6)
+    found = judge.image_losses(path, "val_selected")
+    assert sorted(set(found.round(6))) == pytest.approx([base - 1, base])
+    claim = replace(CLAIM, kind="metric", quantity="test loss", printed="1.0", unit="")  # the records say 1.0
+    same = judge.from_records(claim, tmp_path)
+    reach = 1.959964 * found.std(ddof=1) * np.sqrt(2 / 400)
+    assert (same.verdict, same.ours) == ("too few images", "1.000")  # wider than 3 % of 1.0
+    assert (same.low, same.high) == pytest.approx((-reach, reach), rel=1e-6)
+    assert judge.from_records(replace(claim, printed="1.2"), tmp_path).verdict == "lower"
+    other = replace(claim, quantity="training precision")
+    assert judge.from_records(other, tmp_path).why == "the records hold no training precision"
+
+
+def test_what_one_reading_alone_holds_is_judged_by_it(tmp_path):
+    """Training figures are those of the epoch chosen on validation; records have none of the best test epoch."""
+    record(tmp_path, "se_cnn-plain", profile="full")
+    path = judge.records.path_of(tmp_path, "se_cnn-plain", 0)
+    part = judge.records.read(path)["reproducible"]
+    part["data"]["counts"] = {"train": {"happy": 9000, "sad": 1000}}
+    del part["result"]["paper_style"]["train"]
+    judge.records.write(tmp_path, part, judge.records.read_predictions(path), {}, "made by a test")
+    claim = replace(CLAIM, quantity="training accuracy", printed="80.50")
+    found = judge.from_records(claim, tmp_path)
+    assert (found.verdict, found.ours, found.why) == ("reproduced", "80.00", "n = 10,000")
+    assert found.at_best_test == ""
+
+
+T_TEST = replace(
+    CLAIM,
+    paper="amdcnn",
+    kind="test",
+    quantity="p",
+    check="t_test",
+    experiment="amdcnn-ckplus-acs3",
+    against="amdcnn-ckplus-mcbam",
+    printed="0.001",
+    unit="",
+)
+
+
+def test_a_t_test_is_welchs_over_seeds(tmp_path):
+    first, second = (0.70, 0.71, 0.72), (0.74, 0.76, 0.78)
+    assert "there are 0 of baseline+MCBAM, 0 of" in judge.judge(T_TEST, tmp_path, {}).why
+    for seed in range(3):
+        record(tmp_path, T_TEST.against, seed, first[seed], dataset="ckplus", profile="full")
+        record(tmp_path, T_TEST.experiment, seed, second[seed], dataset="ckplus", profile="full")
+    found = judge.judge(T_TEST, tmp_path, {})
+    p = stats.ttest_ind(second, first, equal_var=False).pvalue
+    assert found.ours == f"{p:.2g}" and 0.001 < p < 0.05
+    assert (found.verdict, found.provisional) == ("higher", False)
+    assert judge.judge(replace(T_TEST, printed="0.05"), tmp_path, {}).verdict == "reproduced"
+    assert judge.judge(replace(T_TEST, printed=""), tmp_path, {}).verdict == "direction holds"
+    turned = replace(T_TEST, experiment=T_TEST.against, against=T_TEST.experiment)
+    assert judge.judge(turned, tmp_path, {}).verdict == "direction fails"
+
+
+def test_a_gain_over_seeds_is_tested_over_seeds(tmp_path):
+    """Two seeds that point in opposite directions: neither of their own p-values says anything on the gain."""
+    claim = replace(T_TEST, kind="gain", check="order", printed="")
+    record(tmp_path, claim.against, 0, 0.60, dataset="ckplus", profile="full")
+    record(tmp_path, claim.experiment, 0, 0.90, dataset="ckplus", profile="full")
+    one = judge.judge(claim, tmp_path, {})
+    assert one.ours == "+30.00" and "(McNemar p 1.9e-09)" in one.why and one.verdict == "direction holds"
+    record(tmp_path, claim.against, 1, 0.90, dataset="ckplus", profile="full")
+    record(tmp_path, claim.experiment, 1, 0.58, dataset="ckplus", profile="full")
+    both = judge.judge(claim, tmp_path, {})
+    assert both.verdict == "direction fails" and both.ours == "-1.00"
+    assert float(both.why.split("(p ")[1].split()[0]) > 0.9 and "over 2 seeds" in both.why
+
+
+def test_less_spread_over_seeds(tmp_path):
+    claim = replace(T_TEST, kind="words", check="spread", printed="")
+    assert judge.judge(claim, tmp_path, {}).verdict == "not run: compute"
+    for seed in range(10):
+        record(tmp_path, claim.against, seed, 0.70 + 0.02 * seed, dataset="ckplus", profile="full")
+        record(tmp_path, claim.experiment, seed, 0.70 + 0.01 * seed, dataset="ckplus", profile="full")
+    found = judge.judge(claim, tmp_path, {})
+    assert (found.verdict, found.provisional) == ("direction holds", False)
+    p = 2 * stats.f.cdf(1 / 4, 9, 9)  # variances as 1 to 4
+    assert found.why == f"standard deviations in points; F-test p = {p:.2g}"
+    turned = replace(claim, experiment=claim.against, against=claim.experiment)
+    assert judge.judge(turned, tmp_path, {}).verdict == "direction fails"
+
+
+def test_facts_by_hand():
+    counts = {"a": 10, "b": 30, "c": 20}
+    assert costs_and_counts.unbalanced(counts, 3)() == (True, "b 30, a 10")
+    assert not costs_and_counts.unbalanced(counts, 3.1)()[0]
+    assert costs_and_counts.rarest(counts, "a", "c")()[0] and not costs_and_counts.rarest(counts, "c")()[0]
+    assert (
+        costs_and_counts.more_than(counts, "b", 29)()[0]
+        and not costs_and_counts.more_than(counts, "b", 30)()[0]
+    )
+    assert costs_and_counts.fewer_than_most(counts, "a")()[0]
+    assert not costs_and_counts.fewer_than_most(counts, "c")()[0]  # one has more, one fewer
+    cheap, dear = "a_mobilenet-ferplus-mobilenet_v3_small", "a_mobilenet-ferplus-mobilenet_v1"
+    assert costs_and_counts.cheaper(cheap, dear)()[0] and not costs_and_counts.cheaper(dear, cheap)()[0]
+    assert costs_and_counts.no_more_parameters(cheap, dear)()[0]
+    assert not costs_and_counts.hardly_dearer(dear, cheap, 5)()[0]
+    assert costs_and_counts.hardly_larger_and_dearer(dear, dear, 0)() == (
+        True,
+        "+0.00 % parameters, +0.00 % multiply-adds",
+    )
+
+
+def test_facts_need_no_record(tmp_path):
+    found = judge.ledger(tmp_path, [c for c in claims.load() if c.check == "fact"])
+    assert len(found) >= 12
+    assert {j.verdict for j in found} <= {"direction holds", "direction fails"}
+    assert not any(j.provisional or j.claim.experiment for j in found)
+    by_id = {j.claim.id: j for j in found}
+    assert by_id["gcca_vgg-s31-ckplus-contempt-rarest"].ours == f"contempt ({ckplus.SEQUENCES['contempt']})"
+    assert by_id["se_cnn-32-disgust-rarest"].ours == f"disgust ({fer2013.PUBLISHED['train']['disgust']})"
+
+
+def history(accuracy, rates=None, val=None):
+    lines = [{"test_accuracy": a, "val_accuracy": a, "lr": 1.0} for a in accuracy]
+    for i, line in enumerate(lines):
+        line["lr"] = rates[i] if rates else line["lr"]
+        line["val_accuracy"] = val[i] if val else line["val_accuracy"]
+    return {"history": lines, "result": {"val_selected": {"accuracy": max(accuracy)}}}
+
+
+def test_curves_by_hand():
+    part = history([0.1, 0.4, 0.8, 0.9], [1, 1, 0.5, 0.25])
+    assert curves.falls(part).tolist() == [2, 3]
+    assert curves.epochs_to_level(part, history([0.5, 0.5, 0.5, 0.5]))[:2] == (3, 1)
+    assert steady_after(3)(part)[0] is False  # 0.7 of a rise of 0.8
+    assert steady_after(3)(history([0.1, 0.4, 0.86, 0.9])) == (True, "95 % of the rise by epoch 3")
+    assert steady_after(4)(part)[0] is None
+    fast, slow = history([0.9, 0.9, 0.9, 0.9]), history([0.1, 0.2, 0.3, 0.91])
+    assert similar(fast, fast)[0] and not similar(fast, slow)[0]
+    assert not similar(fast, history([0.8, 0.8, 0.8, 0.8]))[0]
+    rising = history([0.5] * 10 + [0.6] * 10, [1.0] * 10 + [0.5] * 10)
+    assert better_after_fall(11)(rising)[0] and not better_after_fall(3)(rising)[0]
+    assert better_after_fall(16)(rising)[0] is None  # too short to tell
+    assert not better_after_fall(11)(history([0.5] * 20, [1.0] * 10 + [0.5] * 10))[0]
+
+
+def test_a_curve_with_one_summit():
+    def parts(*values):
+        return [{"result": {"val_selected": {"accuracy": v}}} for v in values]
+
+    assert not rises_after_a_fall(*parts(0.1, 0.2, 0.3, 0.2))[0]
+    assert not rises_after_a_fall(*parts(0.1, 0.2, 0.3))[0]
+    assert rises_after_a_fall(*parts(0.1, 0.3, 0.2, 0.25)) == (True, "10.0, 30.0, 20.0, 25.0")
+
+
+def test_fusion_weights_against_the_accuracy_of_each_classifier(tmp_path):
+    claim = next(c for c in claims.load("amdcnn") if c.id == "amdcnn-iii-c-ckplus-weights")
+    assert judge.judge(claim, tmp_path, {}).verdict == "not run: compute"
+    for seed in range(3):
+        record(tmp_path, claim.experiment, seed, dataset="ckplus", profile="full")
+    waits = judge.judge(claim, tmp_path, {})
+    assert waits.verdict == "not run: compute" and "the weights alone" in waits.why
+
+    def put(seed, right):
+        weights = {"alpha1": 0.1, "alpha2": 0.3, "alpha3": 0.2, "alpha4": 0.4}
+        path = judge.records.path_of(tmp_path, claim.experiment, seed)
+        facts = {"n": 100, "weights": weights, "right": dict(zip(weights, right, strict=True))}
+        heads.write(tmp_path, judge.records.read(path), facts)
+
+    put(0, (50, 70, 80, 90))
+    one = judge.judge(claim, tmp_path, {})
+    assert (one.verdict, one.provisional) == ("direction holds", True)
+    assert one.ours == "50.0 % with 0.10, 70.0 % with 0.30, 80.0 % with 0.20, 90.0 % with 0.40"
+    put(1, (50, 60, 60, 90))
+    put(2, (50, 90, 60, 90))  # as good as the best
+    assert (judge.judge(claim, tmp_path, {}).title) == "direction holds"
+    put(2, (50, 95, 60, 90))
+    assert (judge.judge(claim, tmp_path, {}).title) == "direction fails"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from recorded import record
 
-from ferlib import comparison, plots
+from ferlib import comparison, comparison_tables, plots
+from ferlib.evaluate import cluster_bootstrap, paired_clusters, widened, wilson
 from ferlib.experiments import EXPERIMENTS
 from ferlib.experiments.comparison import NETWORKS
 from ferlib.experiments.row import settings_of
@@ -70,7 +73,7 @@ def test_folds_are_pooled_and_subjects_kept_together(tmp_path):
     assert (
         low < 0.8 < high and high - low > 0.15
     )  # whole subjects are right or wrong: wider than images alone
-    table = comparison.gains(found)
+    table = comparison_tables.gains(found)
     assert list(table["with attention minus without (points)"]) == ["+10.00"]
     assert list(table["seeds in favour"]) == ["1 of 1"]
     matrix = comparison.significance(found)
@@ -85,14 +88,127 @@ def test_seeds_are_shared_ones(tmp_path):
     found = comparison.everything("ckplus", tmp_path)
     gap = comparison.difference(found["se_cnn-plain"], found["se_cnn"])
     assert gap is not None and gap["seeds"] == 1 and gap["mean"] == pytest.approx(20)
-    spread = comparison.spread(list(found.values()))
+    spread = comparison_tables.spread(list(found.values()))
     assert list(spread["network"]) == ["SE-CNN"]
     assert float(spread["between seeds"][0]) == pytest.approx(100 * np.std([0.8, 0.9], ddof=1), abs=0.01)
+    assert "One seed" not in comparison_tables.counted(found)
+    assert "only one seed is shared" in comparison_tables.counted(found)
+
+
+def test_intervals_count_the_seeds(tmp_path):
+    """Three seeds of one accuracy, and three that differ: the second interval is wider by their spread."""
+    for seed in range(3):
+        put(tmp_path, "se_cnn", 0.8, seed)
+        put(tmp_path, "se_cnn-plain", 0.7 + 0.05 * seed, seed)
+    found = comparison.everything("ckplus", tmp_path)
+    alike, apart = found["se_cnn"], found["se_cnn-plain"]
+    test = cluster_bootstrap(alike.correct.mean(0), alike.clusters)
+    assert alike.interval == pytest.approx(test, abs=0.005)  # 50 subjects: t in place of z
+    low, high = cluster_bootstrap(apart.correct.mean(0), apart.clusters)
+    by_seed = list(apart.correct.mean(1))
+    assert apart.interval == pytest.approx(widened(0.75, low, high, by_seed, 50)[:2])
+    assert np.diff(apart.interval) > high - low + 0.02
+    gap = comparison.difference(apart, alike)
+    images = paired_clusters((alike.correct.astype(float) - apart.correct).mean(0), apart.clusters)
+    assert gap["seeds"] == 3 and gap["positive"] == 2
+    assert gap["high"] - gap["low"] > 100 * (images["high"] - images["low"]) + 1
+    assert gap["p"] > images["p"] and "spread between seeds" in comparison_tables.counted(found)
+
+
+def test_faultless_networks_have_an_interval_too(tmp_path):
+    put(tmp_path, "se_cnn", 1.0)
+    low, high = comparison.everything("ckplus", tmp_path)["se_cnn"].interval
+    assert (low, high) == pytest.approx(wilson(50, 50))  # as many as subjects
+
+
+ORDER = ("se_cnn", "se_cnn-plain", "a_mobilenet", "a_mobilenet-plain", "amdcnn", "amdcnn-plain", "gcca_vgg")
+ACCURACIES = (0.95, 0.60, 0.90, 0.50, 0.80, 0.80, 0.85)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Seven networks, three pairs of them, two seeds each."""
+    folder = tmp_path_factory.mktemp("many")
+    for name, accuracy in zip(ORDER, ACCURACIES, strict=True):
+        for seed in range(2):
+            put(folder, name, round(accuracy - 0.01 * seed, 2), seed)
+    return comparison.everything("ckplus", folder), folder
+
+
+def test_pairs_are_significant_over_seeds_and_subjects(many):
+    found, _ = many
+    matrix = comparison.significance(found)
+    assert list(matrix.index) == [
+        comparison.title(n) for n in sorted(ORDER, key=lambda n: -found[n].accuracy)
+    ]
+    best, worst = comparison.title("se_cnn"), comparison.title("a_mobilenet-plain")
+    assert matrix.loc[best, worst] == pytest.approx(45) == -matrix.loc[worst, best]
+    same = (comparison.title("amdcnn"), comparison.title("amdcnn-plain"))
+    assert np.isnan(matrix.loc[same])
+    raw = comparison.difference(found["a_mobilenet-plain"], found["se_cnn"])["p"]
+    assert raw < 0.05 / 21  # so that Holm over the 21 pairs leaves it below 0.05
+    table = comparison_tables.gains(found).set_index("network")
+    assert table.loc["SE-CNN", "with attention minus without (points)"] == "+35.00"
+    assert list(table["seeds in favour"]) == ["0 of 2", "2 of 2", "2 of 2"]
+
+
+def test_ranks_over_the_folds(many):
+    found, _ = many
+    table, said = comparison_tables.ranks(found)
+    assert list(table["network"])[:2] == [comparison.title("se_cnn"), comparison.title("a_mobilenet")]
+    assert list(table["average rank"])[:3] == ["1.00", "2.00", "3.00"]
+    assert list(table["average rank"])[3:5] == ["4.50", "4.50"]  # AMDCNN and its twin
+    critical = 2.949 * np.sqrt(7 * 8 / (6 * 5))  # Demsar (2006), Table 5a, seven classifiers
+    assert f"{critical:.2f} apart" in said and said.startswith("5 folds, 7 networks")
+    column = "behind the first by more than the critical difference"
+    assert list(table[column]) == ["no"] * 5 + ["yes"] * 2
+    two = {name: found[name] for name in ORDER[:2]}
+    assert len(comparison_tables.ranks(two)[0]) == 0
+
+
+def test_attention_over_all_pairs(many):
+    found, _ = many
+    pairs, test = comparison.overall(found)
+    assert pairs == 3 and test["mean"] == pytest.approx((35 + 40 + 0) / 3)
+    assert test["low"] < test["mean"] < test["high"]
+    text = comparison_tables.verdict(found)
+    assert text.startswith(
+        "of 3 networks with a twin, the interval of the gain lies above zero for 2, below it for 0;"
+    )
+    assert "On average over the 3 pairs attention adds +25.00 points" in text
+    assert "AMDCNN (MCBAM, 3 ACs), A-MobileNet, SE-CNN: a network of the pair fits fewer than 90 %" in text
+    assert text.endswith("2 pairs wait for runs. 2 seeds each: provisional.")
+    fitted = {name: replace(one, fitted=0.95) for name, one in found.items()}
+    assert "training images" not in comparison_tables.verdict(fitted)
+
+
+def test_one_pair_says_so(many):
+    found, folder = many
+    text = comparison_tables.verdict({name: found[name] for name in ORDER[:2]})
+    assert text.startswith("SE-CNN is the only network that has run with its twin; its gain is +35.00 points")
+    assert "4 pairs wait for runs" in text and "On average" not in text
+    assert comparison_tables.verdict({}) == "no network has run with its twin yet."
+    assert comparison.overall({}) is None
+    waiting = comparison_tables.waiting("ckplus", folder)
+    assert waiting == "Without a result so far: VGG16, MSCA-ResNet (SE), MSCA-ResNet without SE and BN."
+
+
+def test_networks_with_some_folds_wait(tmp_path):
+    put(tmp_path, "se_cnn", 0.8)
+    put(tmp_path, "amdcnn", 0.9, folds=range(3))
+    assert "AMDCNN (MCBAM, 3 ACs) (3 of 5 folds), " in comparison_tables.waiting("ckplus", tmp_path)
+    cost = {"se_cnn": {"multiply-adds": 2e6, "parameters": 1e6, "latency (ms)": 3.0}}
+    found = comparison.everything("ckplus", tmp_path)
+    for what, (_, unit) in comparison.COSTS.items():
+        (name, x, accuracy, low, high, twin), *rest = comparison.points(found, cost, what)
+        assert (name, x, twin, rest) == ("SE-CNN", cost["se_cnn"][what] / unit, "SE-CNN without SE", [])
+        assert low < accuracy < high and accuracy == pytest.approx(80)
+    assert list(comparison_tables.summary(found, cost)["accuracy"]) == ["80.00"]
 
 
 def test_without_records_there_is_nothing(tmp_path):
     assert comparison.everything("fer2013", tmp_path) == {}
-    assert len(comparison.gains({})) == 0
+    assert len(comparison_tables.gains({})) == 0
 
 
 def test_cost_of_a_network():
@@ -112,7 +228,7 @@ def test_the_headline_says_what_ran_and_what_did_not(tmp_path):
     assert ours.ours == pytest.approx(10) and ours.seeds == 3 and not ours.reduced
     assert ours.published == pytest.approx(69.04 - 68.01)
     assert sum(g.ours is None for g in gains) == len(gains) - 1
-    text = comparison.in_words(gains)
+    text = comparison_tables.in_words(gains)
     assert (
         "SE-CNN, FER2013: +1.03 published, +10.00 ours" in text
         and text.count("not run yet") == len(gains) - 1
@@ -121,3 +237,27 @@ def test_the_headline_says_what_ran_and_what_did_not(tmp_path):
     image = plots.inline(figure, text)
     assert image.startswith('<img alt="Gain of attention') and "data:image/svg+xml;base64," in image
     plots.close(figure)
+    answer = comparison_tables.answer(gains)
+    assert "We have runs of 1 of them so far: in 1 the interval of the gain lies above zero" in answer
+    assert "and the spread between seeds" in answer and "All of these rest on three seeds" in answer
+
+
+def test_the_headline_counts_seeds_and_people(tmp_path):
+    """Of one seed the frames of a person count together; of several seeds their spread is added."""
+    ids = [f"S{i // 10:02d}_001_{i}" for i in range(100)]
+    names = ("msca_resnet-ckplus-plain", "msca_resnet-ckplus-se")
+    one = {"dataset": "ckplus", "profile": "full", "ids": ids}
+    for name, accuracy in zip(names, (0.7, 0.8), strict=True):
+        record(tmp_path, name, 0, accuracy, **one)
+    gain = comparison.headline(tmp_path)[-1]
+    assert gain.seeds == 1 and gain.ours == pytest.approx(10)
+    assert (gain.low, gain.high) == pytest.approx((0, 30), abs=0.1)  # one of ten people: ten frames at once
+    answer = comparison_tables.answer([gain])
+    assert "There is one seed of each" in answer and "1 of these rests on fewer than three seeds" in answer
+    for name, accuracy in zip(names, (0.9, 0.8), strict=True):
+        record(tmp_path, name, 1, accuracy, **one)
+    both = comparison.headline(tmp_path)[-1]
+    assert both.seeds == 2 and both.ours == pytest.approx(0) and both.low < -10 and both.high > 10
+    assert "for the 1 with more than one seed" in comparison_tables.answer([gain, both])
+    found = comparison.couple(*names, tmp_path)
+    assert found.seeds == (0, 1) and found.test()["p"] == pytest.approx(1)

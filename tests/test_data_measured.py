@@ -8,9 +8,9 @@ from pathlib import Path
 
 import data_layouts as make
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from recorded import record
 from typer.testing import CliRunner
 
 from ferlib import tables as record_tables
@@ -21,6 +21,7 @@ from ferlib.data.ferplus_votes import VOTES
 from ferlib.errors import FerlibError, RecordError
 from ferlib.experiments import get
 from ferlib.outcome import commit
+from ferlib.records import path_of as record_path
 
 COMMITTED = Path(__file__).resolve().parents[1] / "results"
 CK_CLASSES = make.CK_CLASSES
@@ -425,19 +426,76 @@ def test_what_copies_add(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert line["ours"] == pytest.approx(66) and line["low"] < 66 < line["high"]
 
 
-def test_networks_by_frame_and_by_person(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Every paper's rows on CK+ that are split by frame, each called by its paper."""
+def test_networks_by_frame_and_by_person(tmp_path: Path) -> None:
+    """A row by frame alone, then with some of its folds, then with all of them in two seeds."""
     assert audit_tables.by_subject(tmp_path).empty
+    row = "msca_resnet-ckplus-se"
+    frames = [f"S{i // 10:02d}_001_{i}" for i in range(100)]
+    record(tmp_path, row, 0, 0.9, dataset="ckplus", profile="full", ids=frames)
 
-    def of_one_paper(rows, _):
-        names = {row.paper for row in rows}
-        assert len(names) == 1 and all(row.dataset_options["protocol"] == "frames" for row in rows)
-        return pd.DataFrame({"model": [row.row for row in rows if names != {"amdcnn"}]})
+    def line() -> dict[str, str]:
+        found = audit_tables.by_subject(tmp_path)
+        assert list(found["model"]) == ["msca_resnet: 2 (SENet)"]
+        return dict(found.iloc[0])
 
-    monkeypatch.setattr(audit_tables.chapters, "by_subject", of_one_paper)
-    found = audit_tables.by_subject(tmp_path)["model"]
-    rows = [row for row in audit_tables.frame_rows() if row.paper != "amdcnn"]
-    assert found.tolist() == [f"{row.paper}: {row.row}" for row in rows] and len(rows) > 3
+    first = line()
+    assert first["by person (%)"] == "–" and first["folds"] == "0 of 5" and first["fall (points)"] == "–"
+    assert first["frames at random (%)"].startswith("90.00 [") and first["seeds"] == "1 and 0"
+    assert "- msca_resnet, 5 folds: 2" in audit_tables.waiting_by_subject(tmp_path)
+    for seed in (0, 1):
+        for k in range(5):
+            ids = [f"S{k}{i // 10:02d}_001_{i}" for i in range(100)]
+            accuracy = 0.6 + 0.1 * seed
+            record(tmp_path, f"{row}-grouped{k}", seed, accuracy, dataset="ckplus", profile="full", ids=ids)
+        if seed == 0:
+            record_path(tmp_path, f"{row}-grouped4", 0).unlink()
+            assert line()["folds"] == "4 of 5" and line()["by person (%)"] == "–"
+            assert "- msca_resnet, 1 fold: 2" in audit_tables.waiting_by_subject(tmp_path)
+            record(tmp_path, f"{row}-grouped4", 0, 0.6, dataset="ckplus", profile="full", ids=ids)
+            single = line()["by person (%)"]
+    both = line()
+    assert single.startswith("60.00 [") and both["by person (%)"].startswith("65.00 [")
+    assert both["fall (points)"] == "-25.00" and both["folds"] == "5 of 5" and both["seeds"] == "1 and 2"
+    width = [float(np.ptp(np.array(cell.split("[")[1].split("]")[0].split(", "), float))) for cell in (
+        single, both["by person (%)"]
+    )]  # fmt: skip
+    assert width[1] > width[0] + 5  # the seeds are ten points apart
+    assert "2 (SENet)" not in audit_tables.waiting_by_subject(tmp_path)
+    # two networks of one cell: either will do
+    assert (
+        sum(
+            "our method" in text.casefold() for text in audit_tables.waiting_by_subject("nowhere").split("; ")
+        )
+        <= 1
+    )
+
+
+def test_networks_that_wait_for_a_record(tmp_path: Path) -> None:
+    before = audit_tables.waiting_for_copies(tmp_path)
+    assert "- se_cnn, FER2013: " in before and "- amdcnn, FER2013 and FERPlus: baseline+MCBAM+3ACs" in before
+    record(tmp_path, "amdcnn-fer2013-acs3", 0)
+    after = audit_tables.waiting_for_copies(tmp_path)
+    assert "- amdcnn, FERPlus: baseline+MCBAM+3ACs" in after
+    assert "- amdcnn, FER2013 and FERPlus: baseline;" in after
+
+
+def test_what_copies_add_over_seeds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two seeds of one mean: the interval is that of one seed, widened by how far they are apart."""
+    row = get("se_cnn-plain")
+
+    def part(unseen: float) -> dict:
+        result = {"n": 1000, "accuracy": 0.66, "unseen": {"n": 800, "accuracy": unseen}}
+        return {"profile": "full", "result": {"val_selected": result}}
+
+    def effect_of(*values: float) -> dict:
+        parts = [part(value) for value in values]
+        monkeypatch.setattr(record_tables, "parts_of", lambda _, name: parts)
+        return audit_tables.effect(row, tmp_path, {})
+
+    one, two = effect_of(0.62), effect_of(0.60, 0.64)
+    assert two["effect"] == pytest.approx(one["effect"]) == pytest.approx(0.04)
+    images = (one["interval"][1] - one["interval"][0]) / (2 * 1.959964)
+    assert np.ptp(two["interval"]) > 2 * 1.959964 * np.hypot(images, 0.02)
 
 
 def test_rows_find_their_part_of_the_audit() -> None:

@@ -1,8 +1,9 @@
 """The ledger: every number and statement that the five papers report as their own, one row for each place.
 
 ``<paper>.csv`` holds the rows, ``<paper>_others.csv`` what the paper prints for others' methods (cited, not run here),
-``words_<paper>.py`` the statements in words as predicates over a confusion matrix. `ferlib.claims.judge` computes the
-verdicts from the records; nothing in this folder says what we measured.
+``words_<paper>.py`` the statements in words as predicates over a confusion matrix, over curves, or over costs and
+published counts. `ferlib.claims.judge` computes the verdicts from the records; nothing in this folder says what we
+measured.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from pathlib import Path
 from ferlib.errors import FerlibError
 from ferlib.statements import Test
 
-# reproducible parts of one record, or of two of the same seed -> (holds, what is so in ours)
-History = Callable[..., tuple[bool, str]]
+# reproducible parts of one record, or of several of one seed -> (holds, or None where they cannot tell; what is so)
+History = Callable[..., tuple[bool | None, str]]
+# nothing -> (holds, what is so): costs of networks, counts that the makers of a dataset publish
+Fact = Callable[[], tuple[bool, str]]
 
 PAPERS = ("amdcnn", "gcca_vgg", "a_mobilenet", "se_cnn", "msca_resnet")
 KINDS = ("accuracy", "metric", "gain", "count", "size", "test", "words")
@@ -29,6 +32,11 @@ CHECKS = (
     "order",
     "words",
     "history",
+    "fact",
+    "attention",
+    "heads",
+    "t_test",
+    "spread",
     "parameters",
     "multiply_adds",
     "audit",
@@ -44,9 +52,12 @@ class Claim:
 
     ``check`` says how a verdict can be had: ``record`` (``quantity`` in the records of ``experiment``), ``gain`` and
     ``order`` (accuracy of ``experiment`` against ``against``), ``words`` (a predicate over confusion matrices),
-    ``history`` (one over records, of ``experiment`` and where it is given ``against``), ``parameters`` and
-    ``multiply_adds`` (of the network of ``experiment``), ``audit`` (a measured count, ``experiment`` is its path),
-    ``arithmetic`` (``against`` is an expression over other rows), ``none`` (``note`` says why not).
+    ``history`` (one over records, of ``experiment`` and where it is given ``against``), ``fact`` (one over costs or
+    published counts, which needs no record), ``attention`` (where ``experiment`` looks, compared with ``against``),
+    ``heads`` (accuracy of each classifier against its fusion weight), ``t_test`` and ``spread`` (over the seeds of both
+    rows), ``parameters`` and ``multiply_adds`` (of the network of ``experiment``), ``audit`` (a measured count,
+    ``experiment`` is its path), ``arithmetic`` (``against`` is an expression over other rows), ``none`` (``note`` says
+    why not).
     Rows with the same ``same`` print one quantity at several places.
     """
 
@@ -148,6 +159,20 @@ def histories(paper: str) -> Mapping[str, History]:
     """The predicates over whole records, by the id of their row."""
     module = importlib.import_module(f"ferlib.claims.words_{paper}")
     return dict(getattr(module, "HISTORIES", {}))
+
+
+@cache
+def facts(paper: str) -> Mapping[str, Fact]:
+    """The predicates over costs and published counts, by the id of their row."""
+    module = importlib.import_module(f"ferlib.claims.words_{paper}")
+    return dict(getattr(module, "FACTS", {}))
+
+
+@cache
+def zones(paper: str) -> Mapping[str, tuple[str, ...]]:
+    """The zones of the face that a statement on attention names, by the id of its row."""
+    module = importlib.import_module(f"ferlib.claims.words_{paper}")
+    return dict(getattr(module, "ATTENTION", {}))
 
 
 @cache

@@ -1,22 +1,4 @@
-"""From the ledger's rows and the records to verdicts. A verdict is computed, never typed.
-
-``reproduced``
-    Ours and the published value differ by no more than a 95 % interval for the difference, and that interval is
-    narrower than ± 3 points: width never earns the verdict. Counts, parameters and multiply-adds agree to the printed
-    digits. A number that follows from others of the paper does follow.
-``lower``, ``higher``
-    Ours against the published value, where it is not reproduced.
-``direction holds``, ``direction fails``
-    Of an order of models, a gain, or a statement in words.
-``contradicts itself``
-    The paper prints the same quantity otherwise at another place, or its own numbers do not give this one.
-``too few images``
-    The difference lies inside an interval wider than ± 3 points: the test cannot tell.
-``not run: licensed data``, ``not run: compute``, ``not testable``
-    No record yet, or nothing that a record could answer.
-
-``provisional`` stands before a verdict that rests on fewer than three seeds or on reduced runs.
-"""
+"""From the ledger's rows and the records to verdicts: what `ferlib.claims.verdicts` says, computed, never typed."""
 
 from __future__ import annotations
 
@@ -26,97 +8,44 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import f as fisher
-from scipy.stats import t as student
+from scipy.special import logsumexp
 
-from ferlib import chapters, tables
-from ferlib.claims import Claim, histories, load, words
-from ferlib.evaluate import wilson
-from ferlib.experiments import EXPERIMENTS, Experiment
-from ferlib.statements import matrix_of
-
-ENOUGH_SEEDS = 3
-WIDEST = 3.0  # points: half-width of the interval beyond which no value counts as reproduced
-LICENSED = ("rafdb",)
-RUN = ("not run: licensed data", "not run: compute")
-VERDICTS = (
-    "reproduced",
-    "lower",
-    "higher",
-    "direction holds",
-    "direction fails",
-    "contradicts itself",
-    "too few images",
-    "not testable",
-    *RUN,
+from ferlib import chapters, records, tables
+from ferlib.claims import Claim, load
+from ferlib.claims.costs_and_counts import classes_of
+from ferlib.claims.judge_statements import (
+    from_attention,
+    from_facts,
+    from_heads,
+    from_tests,
+    in_history,
+    in_words,
+    stability,
+    steadier,
 )
+from ferlib.claims.verdicts import (
+    LICENSED,
+    RUN,
+    VERDICTS,
+    Judgement,
+    by_interval,
+    difference_interval,
+    mean_interval,
+    missing,
+    uncertain,
+)
+from ferlib.comparison import couple
+from ferlib.evaluate import mcnemar_exact
+from ferlib.experiments import EXPERIMENTS, Experiment
 
-
-@dataclass(frozen=True)
-class Judgement:
-    """What the ledger says of one claim. ``low`` and ``high`` bound ours minus published, in the claim's unit."""
-
-    claim: Claim
-    verdict: str
-    provisional: bool = False
-    ours: str = "–"
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
-    runs: str = ""
-    at_best_test: str = ""  # the verdict when the epoch is chosen on the test images
-    why: str = ""
-
-    @property
-    def title(self) -> str:
-        return ("provisional: " if self.provisional else "") + self.verdict
-
-
-def difference_interval(
-    ours: Sequence[float], published: float, n: int, n_published: int | None = None
-) -> tuple[float, float, float]:
-    """Ours minus published and its 95 % interval; rates as fractions, ``ours`` one for each seed.
-
-    Counts the sampling of both test sets by Newcombe's hybrid of Wilson's intervals (Statistics in Medicine 17:873,
-    1998, method 10), and where there are several seeds, their mean's t-interval, added in quadrature. Seeds share the
-    test images, so their mean has the sampling error of one run.
-    """
-    mean = float(np.mean(ours))
-    size = n_published or n
-    low, high = wilson(round(mean * n), n)
-    low_p, high_p = wilson(round(published * size), size)
-    k = len(ours)
-    seeds = float(student.ppf(0.975, k - 1) * np.std(ours, ddof=1) / np.sqrt(k)) if k > 1 else 0.0
-    difference = mean - published
-    # Wilson's bounds belong to whole counts of images: never inside the estimate
-    below = np.sqrt(max(mean - low, 0) ** 2 + max(high_p - published, 0) ** 2 + seeds**2)
-    above = np.sqrt(max(high - mean, 0) ** 2 + max(published - low_p, 0) ** 2 + seeds**2)
-    return difference, float(difference - below), float(difference + above)
-
-
-def by_interval(difference: float, low: float, high: float, widest: float = WIDEST) -> str:
-    """The verdict on a difference (points) with its interval."""
-    if not low <= 0 <= high:
-        return "lower" if difference < 0 else "higher"
-    return "reproduced" if max(difference - low, high - difference) <= widest else "too few images"
-
-
-def uncertain(*groups: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a verdict on these records is provisional: fewer than three seeds or a run that is not full."""
-    return any(len(parts) < ENOUGH_SEEDS or chapters.star(parts) for parts in groups)
-
-
-def missing(row: Experiment) -> str:
-    """Why a row has no record. Neutral faces of CK+ are in the owners' release alone, not in CK+48."""
-    licensed = row.dataset in LICENSED or (row.dataset == "ckplus" and row.dataset_options.get("neutral"))
-    return RUN[0] if licensed else RUN[1]
+READINGS = ("val_selected", "paper_style")
+NEED_RUNS = ("record", "gain", "order", "words", "history", "attention", "heads", "t_test", "spread")
 
 
 def quantity_of(quantity: str, part: Mapping[str, Any], reading: str) -> tuple[float, int] | None:
@@ -140,145 +69,155 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
     if not parts:
         return Judgement(claim, missing(row))
     if claim.quantity == "epochs run":
-        epochs = [int(p["epochs_run"]) for p in parts if p["profile"] == "full"]
-        if not epochs:
-            return Judgement(claim, missing(row), why="shortened runs say nothing on it")
-        ran, published = float(np.mean(epochs)), claim.value or 0.0
-        verdict = "reproduced" if published in epochs else ("lower" if ran < published else "higher")
-        text = ", ".join(map(str, epochs))
-        return Judgement(
-            claim, verdict, uncertain(parts), text, ran - published, runs=tables.evidence_label(parts)
-        )
+        return epochs_run(claim, row, parts)
     if claim.value is None:
         return Judgement(claim, "not testable", why="no number is printed")
     if claim.quantity == "Sta":
         return stability(claim, parts)
+    if claim.quantity in LOSSES:
+        return loss(claim, parts, results)
     verdicts, shown = {}, None
-    for reading in ("val_selected", "paper_style"):
+    for reading in READINGS:
         found = [quantity_of(claim.quantity, p, reading) for p in parts]
         values = [f for f in found if f is not None]
         if not values:
-            return Judgement(claim, "not testable", why=f"no interval is defined for {claim.quantity}")
+            continue
         rates, n = [v for v, _ in values], values[0][1]
         d, low, high = (100 * x for x in difference_interval(rates, claim.value / 100, n))
         verdicts[reading] = by_interval(d, low, high)
         if shown is None:
-            spread = f" ± {100 * np.std(rates, ddof=1):.2f}" if len(rates) > 1 else ""
-            shown = f"{100 * np.mean(rates):.2f}{spread}", d, low, high, n
-    assert shown is not None
+            shown = spread_of(100 * np.array(rates), 2), d, low, high, n
+    if shown is None:
+        return Judgement(claim, "not testable", why=f"the records hold no {claim.quantity}")
     ours, d, low, high, n = shown
     return Judgement(
         claim,
-        verdicts["val_selected"],
+        verdicts.get("val_selected", next(iter(verdicts.values()))),
         uncertain(parts),
         ours,
         d,
         low,
         high,
         tables.evidence_label(parts),
-        verdicts["paper_style"],
+        verdicts.get("paper_style", ""),
         f"n = {n:,}",
     )
 
 
-def stability(claim: Claim, parts: list[dict[str, Any]]) -> Judgement:
-    """Chen & Chen's Sta (Eq. 9: the standard deviation over repeats, divided by their number) by an F-test.
+def spread_of(values: np.ndarray, digits: int) -> str:
+    """The mean over seeds, with their standard deviation where there are several."""
+    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{spread}"
 
-    Theirs comes from ten repeats; a verdict on fewer of ours is provisional.
-    """
-    repeats, published = 10, claim.value or 0.0
-    k = len(parts)
-    if k < 2:
-        return Judgement(claim, RUN[1], why="a spread takes at least two seeds")
-    accuracies = [100 * p["result"]["val_selected"]["accuracy"] for p in parts]
-    ours = float(np.std(accuracies))
-    verdict = "reproduced"
-    if max(ours, published) > 0:
-        unbiased = ours**2 * k / (k - 1), published**2 * repeats / (repeats - 1)
-        ratio = unbiased[0] / unbiased[1] if unbiased[1] else float("inf")
-        tail = float(fisher.cdf(ratio, k - 1, repeats - 1))
-        if 2 * min(tail, 1 - tail) < 0.05:
-            verdict = "lower" if ours < published else "higher"
-    runs = tables.evidence_label(parts)
-    unsure = k < repeats or bool(chapters.star(parts))
+
+def epochs_run(claim: Claim, row: Experiment, parts: list[dict[str, Any]]) -> Judgement:
+    """After how many epochs full runs stopped: reproduced where one of them stopped at the printed epoch."""
+    epochs = [int(p["epochs_run"]) for p in parts if p["profile"] == "full"]
+    if not epochs:
+        return Judgement(claim, missing(row), why="shortened runs say nothing on it")
+    ran, published = float(np.mean(epochs)), claim.value or 0.0
+    verdict = "reproduced" if published in epochs else ("lower" if ran < published else "higher")
+    text = ", ".join(map(str, epochs))
     return Judgement(
-        claim, verdict, unsure, f"{ours:.2f}", ours - published, runs=runs, why=f"F-test, {k} repeats"
+        claim, verdict, uncertain(parts), text, ran - published, runs=tables.evidence_label(parts)
     )
+
+
+LOSSES = ("test loss", "training loss")
+
+
+def loss(claim: Claim, parts: list[dict[str, Any]], results: Path | str) -> Judgement:
+    """A mean cross-entropy, by an interval from the losses of single test images; its width is per cent of the print.
+
+    Records hold no single training losses: those of test images, which spread wider, stand for them.
+    """
+    verdicts, shown = {}, None
+    for reading in READINGS:
+        found = [p["result"][reading] for p in parts]
+        if claim.quantity == "training loss":
+            found = [result["train"] for result in found if "train" in result]
+        if not found:
+            continue
+        means, published = [float(result["loss"]) for result in found], claim.value or 0.0
+        paths = [records.path_of(results, p["experiment"]["id"], p["seed"]) for p in parts]
+        values = np.concatenate([image_losses(path, reading) for path in paths])
+        n = len(values) // len(parts)
+        if claim.quantity == "training loss":
+            n = sum(parts[0]["data"]["counts"]["train"].values())
+        d, low, high = mean_interval(means, published, list(values), n)
+        scale = 100 / published
+        verdicts[reading] = by_interval(scale * d, scale * low, scale * high)
+        shown = shown or (spread_of(np.array(means), 3), d, low, high, n)
+    if shown is None:
+        return Judgement(claim, "not testable", why=f"the records hold no {claim.quantity}")
+    ours, d, low, high, n = shown
+    runs, best = tables.evidence_label(parts), verdicts.get("paper_style", "")
+    why = f"cross-entropy, n = {n:,}"
+    return Judgement(claim, verdicts["val_selected"], uncertain(parts), ours, d, low, high, runs, best, why)
+
+
+def image_losses(path: Path, reading: str) -> np.ndarray:
+    """Cross-entropy of each test image (N,) from the recorded logits."""
+    arrays = records.read_predictions(path)
+    logits, labels = arrays[f"{reading}_test_logits"].astype(np.float64), arrays["test_labels"]
+    return np.asarray(logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels])
 
 
 def direction(claim: Claim, results: Path | str) -> Judgement:
     """An order of models or a gain: the sign of the mean difference in accuracy over the seeds that both have."""
     first, rest = EXPERIMENTS[claim.experiment], [EXPERIMENTS[i] for i in claim.against.split()]
-    records = {row.id: tables.parts_of(results, row.id) for row in (first, *rest)}
-    empty = [row for row in (first, *rest) if not records[row.id]]
+    parts = {row.id: tables.parts_of(results, row.id) for row in (first, *rest)}
+    empty = [row for row in (first, *rest) if not parts[row.id]]
     if empty:
         return Judgement(claim, missing(empty[0]), why="no run of " + ", ".join(row.row for row in empty))
     sign = -1 if claim.kind == "gain" and (claim.value or 0) < 0 else 1
-    verdicts, said = {}, []
+    verdicts: dict[str, str] = {}
+    said: list[str] = []
     smallest = None
-    for reading in ("val_selected", "paper_style"):
-        gains = []
-        for row in rest:
-            if row.dataset != first.dataset:  # other test images: nothing is paired
-                means = [
-                    np.mean([p["result"][reading]["accuracy"] for p in records[r.id]]) for r in (row, first)
-                ]
-                gains.append(100 * float(means[1] - means[0]))
-                if reading == "val_selected":
-                    said.append(f"{chapters.signed(gains[-1])} over {row.row} on {row.column}")
-                continue
-            pairs = tables.pairs(results, row.id, first.id, reading)
-            if not pairs:
-                return Judgement(claim, RUN[1], why="no seed in common")
-            gains.append(float(np.mean([p.difference for p in pairs])))
-            if reading == "val_selected":
-                p = min(pair.p for pair in pairs)
-                said.append(f"{chapters.signed(gains[-1])} over {row.row} (McNemar p {p:.2g})")
-        verdicts[reading] = "direction holds" if min(sign * g for g in gains) > 0 else "direction fails"
-        smallest = min(gains, key=lambda g: sign * g) if smallest is None else smallest
+    for reading in READINGS:
+        gains = [gain_over(row, first, results, reading) for row in rest]
+        known = [gain for gain, _ in gains if gain is not None]
+        if len(known) < len(rest):
+            return Judgement(claim, RUN[1], why="no seed in common")
+        verdicts[reading] = "direction holds" if min(sign * g for g in known) > 0 else "direction fails"
+        smallest = min(known, key=lambda g: sign * g) if smallest is None else smallest
+        said = said or [text for _, text in gains]
     return Judgement(
         claim,
         verdicts["val_selected"],
-        uncertain(*records.values()),
+        uncertain(*parts.values()),
         chapters.signed(smallest or 0.0),
         None if claim.value is None else (smallest or 0.0) - claim.value,
-        runs=tables.evidence_label(records[first.id]),
+        runs=tables.evidence_label(parts[first.id]),
         at_best_test=verdicts["paper_style"],
         why="; ".join(said),
     )
 
 
-def in_words(claim: Claim, results: Path | str) -> Judgement:
-    """A statement in words, over the confusion matrices of all seeds together."""
-    row, test = EXPERIMENTS[claim.experiment], words(claim.paper).get(claim.id)
-    parts = tables.parts_of(results, row.id)
-    if not parts or test is None:
-        return Judgement(claim, missing(row) if test else "not testable")
-    said = {r: test(matrix_of(parts, r)) for r in ("val_selected", "paper_style")}
-    verdicts = {r: "direction holds" if held else "direction fails" for r, (held, _) in said.items()}
-    return Judgement(
-        claim,
-        verdicts["val_selected"],
-        uncertain(parts),
-        said["val_selected"][1],
-        runs=tables.evidence_label(parts),
-        at_best_test=verdicts["paper_style"],
-    )
+def gain_over(
+    other: Experiment, row: Experiment, results: Path | str, reading: str
+) -> tuple[float | None, str]:
+    """Mean gain of a row over another in points, None without a common seed, and with what p.
 
-
-def in_history(claim: Claim, results: Path | str) -> Judgement:
-    """A statement on curves, losses or training figures: it holds where it holds in every seed."""
-    rows = [EXPERIMENTS[name] for name in (claim.experiment, *claim.against.split())]
-    by_seed = [{p["seed"]: p for p in tables.parts_of(results, row.id)} for row in rows]
-    seeds = sorted(set.intersection(*(set(found) for found in by_seed)))
-    if not seeds:
-        return Judgement(claim, missing(rows[0]))
-    test = histories(claim.paper)[claim.id]
-    said = [test(*(found[seed] for found in by_seed)) for seed in seeds]
-    verdict = "direction holds" if all(held for held, _ in said) else "direction fails"
-    groups = [[found[seed] for seed in seeds] for found in by_seed]
-    runs = tables.evidence_label(groups[0])
-    return Judgement(claim, verdict, uncertain(*groups), "; ".join(text for _, text in said), runs=runs)
+    McNemar's exact test where they share one seed; over several, `ferlib.evaluate.paired_seeds`.
+    """
+    if other.dataset != row.dataset:  # other test images: nothing is paired
+        means = [
+            np.mean([p["result"][reading]["accuracy"] for p in tables.parts_of(results, r.id)])
+            for r in (other, row)
+        ]
+        gain = 100 * float(means[1] - means[0])
+        return gain, f"{chapters.signed(gain)} over {other.row} on {other.column}"
+    found = couple(other.id, row.id, results, reading)
+    if found is None:
+        return None, ""
+    gain = 100 * float(found.gaps.mean())
+    if len(found.seeds) > 1:
+        p = f"p {found.test()['p']:.2g} over {len(found.seeds)} seeds"
+    else:
+        only = found.gaps[0]
+        p = f"McNemar p {mcnemar_exact(only < 0, only > 0)['p']:.2g}"
+    return gain, f"{chapters.signed(gain)} over {other.row} ({p})"
 
 
 @cache
@@ -296,10 +235,6 @@ def network(identifier: str) -> tuple[int, int, int]:
     )
     trainable = count_parameters(model)
     return trainable, trainable + buffers, count_multiply_adds(model, channels=channels, size=row.size)
-
-
-def classes_of(row: Experiment) -> int:
-    return 8 if row.dataset == "ferplus" and row.dataset_options.get("classes", 8) == 8 else 7
 
 
 SCALE = {"M": 1e6, "million": 1e6, "MFLOPs": 1e6, "K": 1e3, "G": 1e9, "GFLOPs": 1e9}
@@ -404,6 +339,11 @@ JUDGES: dict[str, Callable[[Claim, Path | str], Judgement]] = {
     "order": direction,
     "words": in_words,
     "history": in_history,
+    "fact": from_facts,
+    "attention": from_attention,
+    "heads": from_heads,
+    "t_test": from_tests,
+    "spread": steadier,
     "parameters": from_network,
     "multiply_adds": from_network,
     "audit": from_audit,

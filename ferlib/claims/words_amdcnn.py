@@ -6,8 +6,10 @@ gives for the classes that are recognised better; "around" is within 5 points.
 
 from __future__ import annotations
 
+from ferlib.claims import Fact
+from ferlib.claims.costs_and_counts import fewer_than_most, hardly_larger_and_dearer
+from ferlib.data import fer2013
 from ferlib.statements import (
-    Matrix,
     Test,
     every_recall_at_least,
     mistaken_only,
@@ -18,26 +20,12 @@ from ferlib.statements import (
     taken_for,
 )
 
-
-def fewer_images_than_most(name: str) -> Test:
-    """More classes have more images than ``name`` than have fewer."""
-
-    def test(matrix: Matrix) -> tuple[bool, str]:
-        support = matrix.counts.sum(axis=1)
-        own = support[matrix.classes.index(name)]
-        more, fewer = int((support > own).sum()), int((support < own).sum())
-        return more > fewer, f"{own:,} images: {more} classes have more, {fewer} fewer"
-
-    return test
-
-
 STATEMENTS: dict[str, Test] = {
     "amdcnn-va1-fer2013-sad-over-70": recall_at_least("sad", 70),
     "amdcnn-va1-fer2013-neutral-over-70": recall_at_least("neutral", 70),
     "amdcnn-va1-fer2013-angry-low": recall_below("angry", 70),
     "amdcnn-va1-fer2013-disgust-low": recall_below("disgust", 70),
     "amdcnn-va1-fer2013-surprise-low": recall_below("surprise", 70),
-    "amdcnn-va1-fer2013-fear-few-images": fewer_images_than_most("fear"),
     "amdcnn-va2-ferplus-happiness-around-90": recall_within("happiness", 90, 5),
     "amdcnn-va2-ferplus-sadness-around-90": recall_within("sadness", 90, 5),
     "amdcnn-va2-ferplus-anger-over-80": recall_at_least("anger", 80),
@@ -61,4 +49,18 @@ STATEMENTS: dict[str, Test] = {
     "amdcnn-vi-fer2013-surprise-as-sad": taken_for("surprise", "sad"),
     "amdcnn-vi-ferplus-sadness-as-surprise": taken_for("sadness", "surprise"),
     "amdcnn-vi-ferplus-surprise-as-sadness": taken_for("surprise", "sadness"),
+}
+
+FACTS: dict[str, Fact] = {
+    "amdcnn-abstract-cbam-cost": hardly_larger_and_dearer(
+        "amdcnn-fer2013-cbam", "amdcnn-fer2013-baseline", 5
+    ),
+    "amdcnn-va1-fer2013-fear-few-images": fewer_than_most(fer2013.PUBLISHED["train"], "fear"),
+}
+
+EYES_NOSE_MOUTH = ("eyes", "nose", "mouth")
+ATTENTION = {
+    "amdcnn-vc-middle": ("middle",),
+    "amdcnn-vc-regions": EYES_NOSE_MOUTH,
+    "amdcnn-vii-mcbam-weighting": EYES_NOSE_MOUTH,
 }

@@ -6,16 +6,15 @@ epochs; these readings are ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from ferlib.claims import History
+from ferlib.claims import Fact, History
+from ferlib.claims.costs_and_counts import rarest
+from ferlib.claims.curves import Part, curve, epochs_to_level, falls
+from ferlib.data import ferplus
 from ferlib.statements import (
     Test,
     every_recall_at_least,
-    rarest,
     recalled_best,
     recalled_worst,
     taken_for,
@@ -24,21 +23,14 @@ from ferlib.statements import (
 LOW = ("disgust", "fear", "contempt")  # section 3.5, of FER+
 SPAN = 10  # epochs on each side of the first fall of the rate, and at the end
 NEVER = False, "the rate never fell"
-Part = Mapping[str, Any]
-
-
-def curve(part: Part, name: str) -> np.ndarray:
-    """A figure of each epoch, (epochs,)."""
-    return np.array([line[name] for line in part["history"]])
 
 
 def around(part: Part, name: str) -> tuple[np.ndarray, np.ndarray] | None:
     """A curve's epochs before and after the rate first fell, up to SPAN each; None where it never did."""
-    rates, values = curve(part, "lr"), curve(part, name)
-    lower = np.flatnonzero(rates < rates[0])
-    if not len(lower):
+    values, cuts = curve(part, name), falls(part)
+    if not len(cuts):
         return None
-    cut = int(lower[0])
+    cut = int(cuts[0])
     return values[max(0, cut - SPAN) : cut], values[cut : cut + SPAN]
 
 
@@ -80,9 +72,7 @@ def loss_does_not_rise(part: Part) -> tuple[bool, str]:
 
 def faster(part: Part, other: Part) -> tuple[bool, str]:
     """Fewer epochs until 95 % of the best validation accuracy of the weaker of the two networks."""
-    ours, theirs = curve(part, "val_accuracy"), curve(other, "val_accuracy")
-    level = 0.95 * min(ours.max(), theirs.max())
-    first, second = (int(np.argmax(values >= level)) + 1 for values in (ours, theirs))
+    first, second, level = epochs_to_level(part, other)
     return first < second, f"{100 * level:.1f} % in epoch {first} against {second}"
 
 
@@ -97,8 +87,9 @@ STATEMENTS: dict[str, Test] = {
         f"msca_resnet-s35-ferplus-{name}-alike": taken_for(name, *(o for o in LOW if o != name))
         for name in LOW
     },
-    "msca_resnet-s35-ferplus-rarest": rarest(*LOW),
 }
+
+FACTS: dict[str, Fact] = {"msca_resnet-s35-ferplus-rarest": rarest(ferplus.PUBLISHED["train"], *LOW)}
 
 OF_EACH: dict[str, History] = {
     "s22-{}-bn-speed": faster,

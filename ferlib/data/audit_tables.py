@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferlib import chapters, tables
+from ferlib import chapters, comparison, tables
 from ferlib.chapters import cell_of, printed_accuracy, signed, some, star
 from ferlib.data.audit_labels import NONE
 from ferlib.data.audit_leaks import GROUPINGS, RELATIONS
 from ferlib.data.dataset import SPLITS
 from ferlib.data.measured import RULES
-from ferlib.evaluate import wilson
+from ferlib.evaluate import widened, wilson
 from ferlib.experiments import EXPERIMENTS, Experiment
 
 TITLES = {"fer2013": "FER2013", "ferplus": "FERPlus", "ckplus": "CK+48"}
@@ -227,14 +227,83 @@ def nearest(audit: Audit) -> pd.DataFrame:
 
 
 def by_subject(results: Path | str) -> pd.DataFrame:
-    """`ferlib.chapters.by_subject` over the networks of all papers; empty as long as no fold has a record."""
-    rows = frame_rows()
-    found = []
-    for paper in dict.fromkeys(row.paper for row in rows):
-        frame = chapters.by_subject([row for row in rows if row.paper == paper], results)
-        if len(frame):
-            found.append(frame.assign(model=[f"{paper}: {name}" for name in frame["model"]]))
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    """CK+ split by frame and by person: a line for each network that has a record of either.
+
+    ``by person``: test images of all folds pooled, with a 95 % interval for other people, and of several seeds other
+    seeds; of folds that are not all there nothing. Accuracies in percent, of several seeds the mean.
+    """
+    lines = []
+    for row in frame_rows():
+        frames = comparison.pooled(row.id, [row], results)
+        folds = fold_rows(row)
+        done = [bool(tables.parts_of(results, fold.id)) for fold in folds]
+        people = comparison.pooled(row.id, folds, results) if folds else None
+        if not folds or not (frames or any(done)):
+            continue
+        line = {"model": f"{row.paper}: {row.row}"}
+        for title, found in (("frames at random (%)", frames), ("by person (%)", people)):
+            line[title] = accuracy_cell(found) if found else "–"
+        line["fall (points)"] = (
+            signed(100 * (people.accuracy - frames.accuracy)) if frames and people else "–"
+        )
+        line["folds"] = f"{sum(done)} of {len(folds)}"
+        line["seeds"] = " and ".join(str(len(found.seeds)) if found else "0" for found in (frames, people))
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def accuracy_cell(found: comparison.Tested) -> str:
+    """Accuracy in percent with its interval and the number of images; a star where runs are reduced."""
+    return f"{100 * found.accuracy:.2f}{star_of(found.reduced)} {bounds(list(found.interval))}, n = {len(found.ids):,}"
+
+
+def star_of(reduced: bool) -> str:
+    return chapters.REDUCED if reduced else ""
+
+
+def fold_rows(row: Experiment) -> list[Experiment]:
+    """The rows by subject of one that is split by frame; empty where it has none."""
+    return [EXPERIMENTS[f"{row.id}-grouped{k}"] for k in range(chapters.folds_of(row))]
+
+
+def waiting_by_subject(results: Path | str) -> str:
+    """Which networks of CK+ wait for the random split, for folds by subject or for both; empty where none does.
+
+    Of a network's rows (other sizes, from scratch) the one with the most records counts.
+    """
+    best: dict[tuple[str, str], tuple[int, str]] = {}
+    for row in frame_rows():
+        folds = fold_rows(row)
+        lacks = [not tables.parts_of(results, one.id) for one in (row, *folds)]
+        parts = ["the random split"] if lacks[0] else []
+        parts += [some(sum(lacks[1:]), "fold")] if any(lacks[1:]) else []
+        key, found = (row.paper, cell_of(row)), (sum(lacks), " and ".join(parts))
+        if folds:
+            best[key] = min(found, best.get(key, found))
+    return by_paper({key: lacks for key, (n, lacks) in best.items() if n})
+
+
+def waiting_for_copies(results: Path | str) -> str:
+    """Which networks have no record on FER2013, on FERPlus; empty where all have one."""
+    rows = [row for row in EXPERIMENTS.values() if row.dataset in ("fer2013", "ferplus")]
+    done = {(row.dataset, row.paper, cell_of(row)) for row in rows if tables.parts_of(results, row.id)}
+    lacks: dict[tuple[str, str], str] = {}
+    for row in rows:
+        if (row.dataset, row.paper, cell_of(row)) not in done:
+            text = lacks.get((row.paper, cell_of(row)), "")
+            title = TITLES[row.dataset]
+            lacks[row.paper, cell_of(row)] = (
+                text if title in text else " and ".join(filter(None, [text, title]))
+            )
+    return by_paper(lacks)
+
+
+def by_paper(lacks: Mapping[tuple[str, str], str]) -> str:
+    """(paper, network) -> what it waits for, as a list in Markdown: a line for each paper and wait."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for (paper, name), wait in lacks.items():
+        lines.setdefault((paper, wait), []).append(name)
+    return "\n".join(f"- {paper}, {wait}: {'; '.join(names)}" for (paper, wait), names in lines.items())
 
 
 def frame_rows() -> list[Experiment]:
@@ -253,9 +322,9 @@ def without_copies(results: Path | str, audit: Audit) -> pd.DataFrame:
     """What the test images that training also holds do to each network's accuracy, a line for each row with a record.
 
     ``copies add``: accuracy on the whole test part minus that on the images not in training, in points, with a 95 %
-    interval (Newcombe's, of the difference between seen and unseen images, times the share of seen ones). Of several
-    seeds, the mean; the interval counts the test images only. ``by their classes``: what the network would score on
-    the images in training if it recognised each class among them as often as among all test images.
+    interval (Newcombe's, of the difference between seen and unseen images, times the share of seen ones; of several
+    seeds, whose mean it is, widened by their spread). ``by their classes``: what the network would score on the images
+    in training if it recognised each class among them as often as among all test images.
     """
     lines = []
     for row in EXPERIMENTS.values():
@@ -293,6 +362,11 @@ def effect(row: Experiment, results: Path | str, audit: Audit) -> dict[str, Any]
     interval = confint_proportions_2indep(
         round(right_seen), seen, round(right_unseen), rest, method="newcomb", compare="diff"
     )
+    scale = seen / n
+    by_seed = [p["accuracy"] - p["unseen"]["accuracy"] for p in parts]
+    low, high, _ = widened(
+        float(np.mean(by_seed)), scale * float(interval[0]), scale * float(interval[1]), by_seed, n
+    )
     return {
         "label": f"{row.paper}: {row.row}" + star(whole),
         "n": n,
@@ -301,7 +375,7 @@ def effect(row: Experiment, results: Path | str, audit: Audit) -> dict[str, Any]
         "seen": right_seen / seen,
         "unseen": right_unseen / rest,
         "effect": right / n - right_unseen / rest,
-        "interval": [seen / n * float(bound) for bound in interval],
+        "interval": [low, high],
         "seeds": len(parts),
         "expected": expected(seen_of(row, audit), parts, seen),
     }
@@ -333,8 +407,9 @@ def expected(seen: Mapping[str, Any], results: list[Any], n: int) -> float | Non
 def on_fer2013(results: Path | str) -> pd.DataFrame:
     """Accuracies on FER2013's PrivateTest that the papers print for their own networks, and ours beside them (%).
 
-    One line for each printed cell, with ours (mean over seeds, Wilson interval) from the first of its rows that has a
-    record. Columns ``label``, ``published``, ``ours``, ``low``, ``high``; NaN where there is none.
+    One line for each printed cell, with ours from the first of its rows that has a record: mean over seeds and Wilson's
+    interval, of several seeds widened by their spread. Columns ``label``, ``published``, ``ours``, ``low``, ``high``;
+    NaN where there is none.
     """
     lines: dict[tuple[str, str, float], dict[str, Any]] = {}
     for row in EXPERIMENTS.values():
@@ -346,8 +421,11 @@ def on_fer2013(results: Path | str) -> pd.DataFrame:
         parts = tables.parts_of(results, row.id)
         if parts and "ours" not in line:
             result = parts[0]["result"][READING]
-            value = float(np.mean([p["result"][READING]["accuracy"] for p in parts]))
-            low, high = wilson(round(value * result["n"]), result["n"])
+            by_seed = [p["result"][READING]["accuracy"] for p in parts]
+            value = float(np.mean(by_seed))
+            low, high, _ = widened(
+                value, *wilson(round(value * result["n"]), result["n"]), by_seed, result["n"]
+            )
             line |= {"ours": 100 * value, "low": 100 * low, "high": 100 * high}
             line["label"] += star(parts)
     columns = ["label", "published", "ours", "low", "high"]

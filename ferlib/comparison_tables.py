@@ -1,0 +1,239 @@
+"""The comparison's tables and sentences, made from what `ferlib.comparison` loads and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ferlib import chapters, tables
+from ferlib.comparison import ENOUGH_SEEDS, Against, Gain, Tested, against_twins, overall, rows_of, title
+from ferlib.evaluate import average_ranks, variance_split
+from ferlib.experiments.comparison import NETWORKS
+
+FITTED = 0.9  # accuracy on training images below which a network has not been trained to its end
+
+
+def waiting(dataset: str, results: Path | str) -> str:
+    """Which networks have no result yet, and on CK+48 how many of their folds a seed has; empty where all have one."""
+    lines = []
+    for name in NETWORKS:
+        by_fold = [{p["seed"] for p in tables.parts_of(results, row.id)} for row in rows_of(name, dataset)]
+        if set.intersection(*by_fold):
+            continue
+        most = max((sum(seed in seeds for seeds in by_fold) for seed in set.union(*by_fold)), default=0)
+        lines.append(title(name) + (f" ({most} of {len(by_fold)} folds)" if most else ""))
+    return f"Without a result so far: {', '.join(lines)}." if lines else ""
+
+
+def counted(found: dict[str, Tested]) -> str:
+    """What the intervals and tests of these results count, in a sentence."""
+    numbers = {len(t.seeds) for t in found.values()}
+    if numbers <= {1}:
+        return (
+            "One seed each: the intervals and p-values count the choice of test images, not that of the seed. "
+            "A difference that they confirm may still be one of two particular trainings."
+        )
+    text = "The intervals and p-values count the choice of test images and the spread between seeds."
+    if 1 in numbers:
+        text += " Where only one seed is shared, they count the test images alone."
+    return text
+
+
+def summary(found: dict[str, Tested], cost: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """One line for each network: multiply-adds and accuracy (percent)."""
+    lines = []
+    for name, t in found.items():
+        low, high = t.interval
+        by_seed = 100 * t.correct.mean(1)
+        spread = f" ± {by_seed.std(ddof=1):.2f}" if len(by_seed) > 1 else ""
+        lines.append(
+            {
+                "network": title(name),
+                "multiply-adds (million)": f"{cost[name]['multiply-adds'] / 1e6:.0f}",
+                "accuracy": f"{100 * t.accuracy:.2f}{spread}{chapters.REDUCED if t.reduced else ''}",
+                "95 % interval": f"{100 * low:.1f} to {100 * high:.1f}",
+                "on training images": f"{100 * t.fitted:.1f}",
+                "seeds": len(t.seeds),
+                "images": f"{len(t.ids):,}",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def gains(found: dict[str, Tested]) -> pd.DataFrame:
+    """Attention against its twin, network by network; p also after Holm's correction over the table."""
+    return pd.DataFrame(
+        [
+            {
+                "network": title(one.name),
+                "with attention minus without (points)": chapters.signed(one.test["mean"]),
+                "95 % interval": f"{one.test['low']:+.1f} to {one.test['high']:+.1f}",
+                "p": f"{one.test['p']:.2g}",
+                "after Holm": f"{one.corrected:.2g}",
+                "seeds in favour": f"{one.test['positive']:.0f} of {one.test['seeds']:.0f}",
+            }
+            for one in against_twins(found)
+        ]
+    )
+
+
+def verdict(found: dict[str, Tested]) -> str:
+    """Does attention help when training is equal, by how much, and could it be chance? In sentences."""
+    tests = against_twins(found)
+    if not tests:
+        return "no network has run with its twin yet."
+    said = [alone(tests[0]) if len(tests) == 1 else together(tests)]
+    if mean := overall(found):
+        pairs, test = mean
+        said.append(
+            f"On average over the {pairs} pairs attention adds {chapters.signed(test['mean'])} points "
+            f"({test['low']:+.1f} to {test['high']:+.1f}, p = {test['p']:.2g})."
+        )
+    slow = [one for one in tests if min(fit_of(found, one.name)) < FITTED]
+    if slow:
+        which = ", ".join(title(one.name) for one in slow)
+        said.append(
+            f"{which}: a network of the pair fits fewer than {100 * FITTED:.0f} % of its training images, so that the "
+            "difference may be one of how fast it trains."
+        )
+    if wait := sum(twin is not None for *_, twin in NETWORKS.values()) - len(tests):
+        said.append(f"{chapters.some(wait, 'pair')} {'wait' if wait > 1 else 'waits'} for runs.")
+    seeds = [int(one.test["seeds"]) for one in tests]
+    least, most = min(seeds), max(seeds)
+    each = f"{least} to {most} seeds" if least < most else chapters.some(least, "seed")
+    few = least < ENOUGH_SEEDS or any(found[one.name].reduced for one in tests)
+    return " ".join([*said, f"{each} each{': provisional' if few else ''}."])
+
+
+def fit_of(found: dict[str, Tested], name: str) -> tuple[float, ...]:
+    """Accuracy on their training images of a network and its twin."""
+    return tuple(found[one].fitted for one in (name, NETWORKS[name][3]) if one)
+
+
+def alone(one: Against) -> str:
+    """The only pair, in a sentence."""
+    test = one.test
+    return (
+        f"{title(one.name)} is the only network that has run with its twin; its gain is "
+        f"{chapters.signed(test['mean'])} points ({test['low']:+.1f} to {test['high']:+.1f}, p = {test['p']:.2g})."
+    )
+
+
+def together(tests: Sequence[Against]) -> str:
+    """How many gains are shown to be above zero or below, in a sentence."""
+    above = sum(one.test["low"] > 0 for one in tests)
+    below = sum(one.test["high"] < 0 for one in tests)
+    held = sum(one.corrected < 0.05 for one in tests)
+    return (
+        f"of {len(tests)} networks with a twin, the interval of the gain lies above zero for {above}, below it for "
+        f"{below}; {chapters.some(held, 'difference')} {'survives' if held == 1 else 'survive'} the correction."
+    )
+
+
+def by_fold(found: dict[str, Tested]) -> pd.DataFrame:
+    """Accuracy (fractions) of each network (columns) in each fold, mean over its seeds."""
+    return pd.DataFrame(
+        {
+            title(name): [float(t.correct[:, t.folds == fold].mean()) for fold in np.unique(t.folds)]
+            for name, t in found.items()
+        }
+    )
+
+
+def ranks(found: dict[str, Tested]) -> tuple[pd.DataFrame, str]:
+    """Average ranks over the folds, best first, with a sentence on what they can tell; empty below three networks.
+
+    `average_ranks`: Friedman's test, and Nemenyi's critical difference of two average ranks.
+    """
+    scores = by_fold(found)
+    if len(scores) < 2 or scores.shape[1] < 3:
+        return pd.DataFrame(), ""
+    test = average_ranks(scores.to_numpy())
+    order = np.argsort(test["ranks"], kind="stable")
+    best = test["ranks"][order[0]]
+    lines = [
+        {
+            "network": scores.columns[i],
+            "average rank": f"{test['ranks'][i]:.2f}",
+            "accuracy by fold": f"{100 * scores.iloc[:, i].min():.1f} to {100 * scores.iloc[:, i].max():.1f}",
+            "behind the first by more than the critical difference": "yes"
+            if test["ranks"][i] - best > test["critical"]
+            else "no",
+        }
+        for i in order
+    ]
+    said = (
+        f"{len(scores)} folds, {scores.shape[1]} networks: Friedman's test gives p = {test['p']:.2g}, and two average "
+        f"ranks must be {test['critical']:.2f} apart. So few folds tell only networks apart that rank far from each "
+        "other in all of them; the pairs above, which count subjects, are the sharper test."
+    )
+    return pd.DataFrame(lines), said
+
+
+def spread(found: Sequence[Tested]) -> pd.DataFrame:
+    """Standard deviations (points) from seeds and from the test set, where there are several seeds."""
+    return pd.DataFrame(
+        [
+            {
+                "network": title(t.name),
+                "between seeds": f"{100 * split['seed_sd']:.2f}",
+                "test images": f"{100 * split['test_sd']:.2f}",
+                "one run on a new test set": f"{100 * split['total_sd']:.2f}",
+            }
+            for t in found
+            if len(t.seeds) > 1
+            for split in [variance_split(t.correct, t.clusters)]
+        ]
+    )
+
+
+def answer(gains: Sequence[Gain]) -> str:
+    """What `headline` says, in sentences: how many gains are shown, what the intervals count, how firm it is."""
+    have = [g for g in gains if g.ours is not None and g.low is not None and g.high is not None]
+    published = [g.published for g in gains if g.published is not None]
+    said = [
+        f"The papers report gains of {min(published):.2f} to {max(published):.2f} points for "
+        f"{chapters.some(len(published), 'pair')} of network and dataset."
+    ]
+    if not have:
+        return " ".join([*said, "We have runs of none of them so far."])
+    above = sum((g.low or 0) > 0 for g in have)
+    below = sum((g.high or 0) < 0 for g in have)
+    said.append(
+        f"We have runs of {len(have)} of them so far: in {above} the interval of the gain lies above zero, in {below} "
+        f"below, in {len(have) - above - below} it holds both signs."
+    )
+    several = sum(g.seeds > 1 for g in have)
+    if not several:
+        said.append("There is one seed of each, so the intervals count the choice of the test images alone.")
+    elif several == len(have):
+        said.append("The intervals count the choice of the test images and the spread between seeds.")
+    else:
+        said.append(
+            f"The intervals count the choice of the test images, and for the {several} with more than one seed the "
+            "spread between seeds, too."
+        )
+    few = sum(g.seeds < ENOUGH_SEEDS or g.reduced for g in have)
+    said.append(
+        f"{few} of these {'rests' if few == 1 else 'rest'} on fewer than three seeds or on shortened runs, so the "
+        "answer is provisional."
+        if few
+        else "All of these rest on three seeds or more of full runs."
+    )
+    return " ".join(said)
+
+
+def in_words(gains: Sequence[Gain]) -> str:
+    """The figure of `headline` for those who do not see it."""
+    lines = []
+    for g in gains:
+        published = "–" if g.published is None else f"{chapters.signed(g.published)} published"
+        if g.ours is None or g.low is None or g.high is None:
+            lines.append(f"{g.title}: {published}, not run yet")
+        else:
+            ours = f"{chapters.signed(g.ours)} ours, {chapters.signed(g.low)} to {chapters.signed(g.high)}"
+            lines.append(f"{g.title}: {published}, {ours}, {chapters.some(g.seeds, 'seed')}")
+    return "Gain of attention in points. " + "; ".join(lines)
