@@ -203,8 +203,9 @@ def answer(gains: Sequence[Gain]) -> str:
     above = sum((g.low or 0) > 0 for g in have)
     below = sum((g.high or 0) < 0 for g in have)
     said.append(
-        f"We have runs of {len(have)} of them so far: in {above} the interval of the gain lies above zero, in {below} "
-        f"below, in {len(have) - above - below} it holds both signs."
+        f"{len(have)} of them {'has' if len(have) == 1 else 'have'} runs so far. The interval of the gain lies above "
+        f"zero in {above or 'none'}, below it in {below or 'none'}, and holds zero in "
+        f"{len(have) - above - below or 'none'}."
     )
     several = sum(g.seeds > 1 for g in have)
     if not several:

@@ -22,9 +22,10 @@ from ferlib.errors import FerlibError
 from ferlib.evaluate import (
     by_cluster,
     cluster_bootstrap,
-    paired_clusters,
+    paired_seeds,
     percentiles,
     resampled_means,
+    widened,
     wilson,
 )
 from ferlib.experiments import EXPERIMENTS, Experiment
@@ -107,8 +108,8 @@ def clusters(dataset: str, ids: np.ndarray) -> np.ndarray:
     return np.array([str(i).split("_")[0] for i in ids]) if dataset == "ckplus" else ids
 
 
-def _bounds(row: Experiment) -> str:
-    return f"95 %, {'people' if row.dataset == 'ckplus' else 'images'}"
+def _bounds(row: Experiment, seeds: int = 1) -> str:
+    return f"95 %, {'people' if row.dataset == 'ckplus' else 'images'}" + (" and seeds" if seeds > 1 else "")
 
 
 def unpaired(first: Hits, second: Hits) -> tuple[float, float, float]:
@@ -124,11 +125,8 @@ def unpaired(first: Hits, second: Hits) -> tuple[float, float, float]:
 
 
 def paired(first: Hits, second: Hits) -> tuple[float, float, float]:
-    """Difference of two accuracies on the same test images (points), with a 95 % interval over their clusters."""
-    difference = first.correct.mean(0) - second.correct.mean(0)
-    if _single(first):
-        return _normal(float(difference.mean()), difference.std(ddof=1) / np.sqrt(len(difference)))
-    test = paired_clusters(difference, first.clusters)
+    """Difference of two accuracies on the same test images (points), with a 95 % interval over clusters and seeds."""
+    test = paired_seeds(first.correct.astype(float) - second.correct, first.clusters)
     return 100 * test["mean"], 100 * test["low"], 100 * test["high"]
 
 
@@ -158,7 +156,7 @@ def contrast(c: Contrast, results: Path | str) -> Effect:
         points=size[0],
         low=size[1],
         high=size[2],
-        bounds=_bounds(row),
+        bounds=_bounds(row, len(seeds) if same else 1),
         n=len(first.ids),
         runs=2 * len(seeds),
         reduced=first.reduced or second.reduced,
@@ -284,12 +282,13 @@ def gap(ids: Sequence[str], results: Path | str, reading: str = "val_selected") 
     low, high = cluster_bootstrap(found.correct.mean(0), found.clusters) if not _single(found) else (0.0, 0.0)
     if low == high:  # single images; or no error, nothing to resample
         low, high = wilson(round(ours * len(found.ids)), len(found.ids))
+    low, high, _ = widened(ours, low, high, found.correct.mean(1), len(np.unique(found.clusters)))
     return replace(
         effect,
         points=published - 100 * ours,
         low=published - 100 * high,
         high=published - 100 * low,
-        bounds=_bounds(row),
+        bounds=_bounds(row, len(found.correct)),
         n=len(found.ids),
         runs=len(found.correct),
         reduced=found.reduced,

@@ -343,7 +343,8 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
             capsize=3,
             alpha=0.9,
         )
-        ax.annotate(name, (cost, accuracy), xytext=(6, 6), textcoords="offset points", fontsize="small")
+        above = (6, 6) if twin else (6, -12)  # near twins would write over each other
+        ax.annotate(name, (cost, accuracy), xytext=above, textcoords="offset points", fontsize="small")
         if twin in at:
             ax.annotate("", at[name], at[twin], arrowprops={"arrowstyle": "->", "color": "0.4"})
         if accuracy > best:
@@ -351,6 +352,7 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
             front.append((cost, accuracy))
     ax.step(*zip(*front, strict=True), where="post", color="0.6", linestyle=":", zorder=0)
     ax.set(xscale="log", xlabel=xlabel, ylabel="accuracy (%)")
+    ax.margins(x=0.14)  # for the names at the right
     ax.legend(
         handles=[
             plt.Line2D([], [], color="C0", marker="o", linestyle="", label="with attention"),

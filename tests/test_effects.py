@@ -84,10 +84,9 @@ def test_a_contrast_on_the_same_images_by_hand(tmp_path):
         record(tmp_path, c.second, seed, 0.7, profile="full")
     found = effects.contrast(c, tmp_path)
     assert found.points == pytest.approx(10)
-    error = 100 * np.sqrt(0.1 * 0.9 / 99)  # ten differences of 1 among 100
-    assert found.low == pytest.approx(10 - 1.959964 * error, abs=1e-3)
-    assert found.high == pytest.approx(10 + 1.959964 * error, abs=1e-3)
-    assert (found.n, found.runs, found.reduced, found.bounds) == (100, 4, False, "95 %, images")
+    error = 100 * np.sqrt(0.1 * 0.9 / 100)  # ten differences of 1 among 100, the same in both seeds
+    assert (found.high - found.low) / 2 == pytest.approx(1.98 * error, rel=0.08)
+    assert (found.n, found.runs, found.reduced, found.bounds) == (100, 4, False, "95 %, images and seeds")
 
 
 def test_only_shared_seeds_are_compared(tmp_path):
@@ -145,6 +144,16 @@ def test_copies_count_as_the_audit_does(tmp_path):
     found = effects.copies(row, tmp_path)
     assert found.points == pytest.approx(5)
     assert found.low < 5 < found.high
+
+
+def test_seeds_that_differ_widen_a_gap(tmp_path):
+    row = "amdcnn-ckplus-acs3"
+    for folder, accuracies in (("alike", (0.9, 0.9, 0.9)), ("apart", (0.8, 0.9, 1.0))):
+        for seed, accuracy in enumerate(accuracies):
+            record(tmp_path / folder, row, seed, accuracy, dataset="ckplus", profile="full", ids=FRAMES)
+    alike, apart = (effects.gap([row], tmp_path / folder) for folder in ("alike", "apart"))
+    assert alike.points == pytest.approx(apart.points)
+    assert apart.high - apart.low > 1.2 * (alike.high - alike.low)
 
 
 def test_gap_is_of_the_first_network_that_has_a_record(tmp_path):

@@ -23,7 +23,7 @@ from ferlib.experiments import EXPERIMENTS, Experiment
 
 TITLES = {"fer2013": "FER2013", "ferplus": "FERPlus", "ckplus": "CK+48"}
 # the classes in one order and under one name; beside it, what the datasets call them
-ORDER = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt")
+ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt")
 NAMES = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
 READING = "val_selected"
 Audit = Mapping[str, Any]
@@ -299,10 +299,13 @@ def waiting_for_copies(results: Path | str) -> str:
 
 
 def by_paper(lacks: Mapping[tuple[str, str], str]) -> str:
-    """(paper, network) -> what it waits for, as a list in Markdown: a line for each paper and wait."""
+    """(paper, cell) -> what it waits for, as a list in Markdown: a line for each paper and wait."""
+    titles: dict[tuple[str, str], str] = {}
+    for row in EXPERIMENTS.values():  # a cell by the name of its first row, without size and start
+        titles.setdefault((row.paper, cell_of(row)), row.row.partition(", from scratch")[0])
     lines: dict[tuple[str, str], list[str]] = {}
-    for (paper, name), wait in lacks.items():
-        lines.setdefault((paper, wait), []).append(name)
+    for key, wait in lacks.items():
+        lines.setdefault((key[0], wait), []).append(titles[key])
     return "\n".join(f"- {paper}, {wait}: {'; '.join(names)}" for (paper, wait), names in lines.items())
 
 
