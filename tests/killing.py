@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import safetensors.torch  # noqa: F401  (imported before the forks: the optimiser and the models need them)
@@ -24,19 +25,22 @@ from ferlib import checkpoint, engine, records, train
 from ferlib.models import se_cnn  # noqa: F401
 from ferlib.pixels import Pixels
 
+PHASES = ("training", "evaluating", "checkpoint", "record")
 CAPPED = 1  # epochs of the record that is there from the start and gets replaced
 
 
 class Killer:
-    """Counts events of a run by phase; ends the process at event ``at`` as kill -9 does."""
+    """Counts events of a run; ends the process at event ``at``, of all or of one phase, as kill -9 does."""
 
-    def __init__(self, at: int | None, note: Path) -> None:
+    def __init__(self, at: int | tuple[str, int] | None, note: Path) -> None:
         self.at, self.note, self.phase, self.count = at, note, "starting", 0
+        self.by_phase: Counter[str] = Counter()
 
     def event(self) -> None:
         self.count += 1
+        self.by_phase[self.phase] += 1
         self.note.write_text(f"{self.phase} {self.count}")
-        if self.count == self.at:
+        if self.at in (self.count, (self.phase, self.by_phase[self.phase])):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def watch(self) -> None:
@@ -68,7 +72,7 @@ class Killer:
 
 
 def attempt(
-    folder: Path, save_seconds: float, at: int | None, seconds: float | None
+    folder: Path, save_seconds: float, at: int | tuple[str, int] | None, seconds: float | None
 ) -> tuple[bool, str, int]:
     """One process of the run; whether it ended by itself, and the phase and number of its last event."""
     note = folder / "note"
@@ -131,6 +135,8 @@ def main(work: Path, kills: int, timed: int) -> None:
     done = 0
     while done < kills + timed:
         at = rng.randint(1, events // 3) if done < kills else None
+        if at and done % 5 == 0:  # any event of a run may be far from its end, where the record is written
+            at = (PHASES[done // 5 % len(PHASES)], rng.randint(1, 4))
         seconds = None if at else rng.uniform(0, duration)
         began = time.monotonic()
         ended, phase, _ = attempt(folder, rng.choice((0.0, 0.05, 1e9)), at, seconds)
