@@ -38,6 +38,7 @@ import nbformat
 import yaml
 from bs4 import BeautifulSoup
 
+from ferlib.captions import into_captions
 from ferlib.delivery import NAME, pack, pdf, serve, why_no_pdf
 from ferlib.errors import FerlibError
 from ferlib.pages import finish
@@ -395,6 +396,7 @@ def _publishable(notebook: Path) -> nbformat.NotebookNode:
     for cell in nb.cells:
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
+    into_captions(nb.cells)
     return nb
 
 

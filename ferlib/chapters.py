@@ -275,6 +275,12 @@ def some(n: int, noun: str) -> str:
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
+def listed(words: Iterable[str]) -> str:
+    """a, b and c."""
+    words = list(words)
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
 def best_state(row: Experiment, results: Path | str) -> str:
     """``none``, ``reduced`` or ``full``: the best record of a row that may stand in a table."""
     found = {p["profile"] for p in tables.parts_of(results, row.id)}

@@ -18,7 +18,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 
-from ferlib.data.dataset import FaceDataset
+from ferlib.data.dataset import FaceDataset, display_order
 from ferlib.errors import FerlibError
 from ferlib.statements import Matrix
 
@@ -52,8 +52,10 @@ def use_style() -> None:
 def confusion(matrices: Mapping[str, Matrix], title: str = "") -> Figure:
     """Confusion matrices by title, side by side: colour and first line are row rates in percent, second counts."""
     figure, axes = plt.subplots(1, len(matrices), figsize=(5.2 * len(matrices), 5.0), squeeze=False)
-    for ax, (name, (classes, counts)) in zip(axes[0], matrices.items(), strict=True):
-        row_rates(ax, counts, classes, classes, square=True)
+    for ax, (name, (names, counts)) in zip(axes[0], matrices.items(), strict=True):
+        order = display_order(names)
+        classes = [names[i] for i in order]
+        row_rates(ax, counts[np.ix_(order, order)], classes, classes, square=True)
         ax.set(title=name, xlabel="predicted", ylabel="true")
         ax.tick_params(axis="x", rotation=45)
     if title:
@@ -177,11 +179,12 @@ def monitored(
 
 def mean_faces(data: FaceDataset, split: str = "train") -> Figure:
     """The mean image of each class of one split: no single person can be seen in it."""
-    chosen = [data.images[(data.split == split) & (data.labels == c)] for c in range(len(data.classes))]
+    order = display_order(data.classes)
+    chosen = [data.images[(data.split == split) & (data.labels == c)] for c in order]
     means = [images.mean(axis=0) for images in chosen if len(images)]
     low, high = np.percentile(means, [1, 99])  # one grey scale for all, stretched: means have little contrast
     figure, axes = plt.subplots(1, len(chosen), figsize=(1.4 * len(chosen), 1.9))
-    for ax, name, images in zip(axes, data.classes, chosen, strict=True):
+    for ax, name, images in zip(axes, [data.classes[c] for c in order], chosen, strict=True):
         if len(images):
             shown = np.clip((images.mean(axis=0) - low) / max(high - low, 1e-6), 0, 1)
             ax.imshow(shown, cmap="gray", vmin=0, vmax=1)
@@ -205,11 +208,18 @@ def faces(images: np.ndarray, titles: Sequence[str] | None = None, columns: int 
 
 def gates(values: np.ndarray, labels: np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
     """Mean SE gate per class (rows) and channel (columns, ordered by their spread over the classes)."""
-    means = np.stack([values[labels == c].mean(axis=0) for c in range(len(classes))])
+    shown = display_order(classes)
+    means = np.stack([values[labels == c].mean(axis=0) for c in shown])
     order = np.argsort(-means.std(axis=0))
     figure, ax = plt.subplots(figsize=(9, 2.6))
     sns.heatmap(
-        means[:, order], cmap="cividis", vmin=0, vmax=1, yticklabels=list(classes), xticklabels=False, ax=ax
+        means[:, order],
+        cmap="cividis",
+        vmin=0,
+        vmax=1,
+        yticklabels=[classes[c] for c in shown],
+        xticklabels=False,
+        ax=ax,
     )
     ax.set(xlabel="channels, those that differ most between classes first", title=title)
     return figure
@@ -241,6 +251,8 @@ def class_maps(
     is_cam = kinds == {True}
     low, high = (0.0, 1.0) if is_cam else (min(m.min() for m in shown), max(m.max() for m in shown))
     names = list(classes or dict.fromkeys(name for found in maps.values() for name in found.classes))
+    if classes is None:
+        names = [names[i] for i in display_order(names)]
     figure, axes = plt.subplots(
         len(maps),
         len(names),

@@ -16,15 +16,14 @@ from ferlib import chapters, comparison, tables
 from ferlib.chapters import cell_of, printed_accuracy, signed, some, star
 from ferlib.data.audit_labels import NONE
 from ferlib.data.audit_leaks import GROUPINGS, RELATIONS
+from ferlib.data.dataset import EXPRESSIONS as ORDER
 from ferlib.data.dataset import SPLITS
+from ferlib.data.dataset import SYNONYMS as NAMES
 from ferlib.data.measured import RULES
 from ferlib.evaluate import widened, wilson
 from ferlib.experiments import EXPERIMENTS, Experiment
 
 TITLES = {"fer2013": "FER2013", "ferplus": "FERPlus", "ckplus": "CK+48"}
-# the classes in one order and under one name; beside it, what the datasets call them
-ORDER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt")
-NAMES = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
 READING = "val_selected"
 Audit = Mapping[str, Any]
 

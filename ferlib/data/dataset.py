@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,19 @@ import numpy as np
 from ferlib.errors import DataError
 
 SPLITS = ("train", "val", "test")
+
+# expressions in the order in which every figure shows them, under the book's names; beside it, what datasets call them
+EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt")
+SYNONYMS = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
+
+
+def display_order(names: Sequence[str]) -> list[int]:
+    """Positions of class names in the order of `EXPRESSIONS`; others behind them, in their own order."""
+    common = [SYNONYMS.get(name, name) for name in names]
+    known = sorted(
+        (i for i, c in enumerate(common) if c in EXPRESSIONS), key=lambda i: EXPRESSIONS.index(common[i])
+    )
+    return known + [i for i, c in enumerate(common) if c not in EXPRESSIONS]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,336 @@
+"""What a figure shows, as a sentence computed from what was drawn; the built book puts it in front of the caption.
+
+Each function takes what the function of the same name in `ferlib.plots`, `ferlib.effects_figures`,
+`ferlib.measures_figures` or `ferlib.data.audit_figures` takes, and gives Markdown of one or two sentences, or "" where
+there is nothing to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+
+from ferlib.chapters import listed, some
+from ferlib.measures import MIDDLE
+from ferlib.statements import Matrix
+
+if TYPE_CHECKING:
+    from ferlib.chapters import Estimate
+    from ferlib.comparison import Gain
+    from ferlib.data.audit_tables import Audit
+    from ferlib.data.dataset import FaceDataset
+    from ferlib.effects import Effect
+    from ferlib.maps import ClassMaps
+    from ferlib.measures_tables import Run
+    from ferlib.plots import Point
+
+ROLE = {"ferlib": "caption"}  # metadata of the output
+
+
+def caption(sentence: str) -> None:
+    """Show what the figure of this cell shows; `into_captions` finds it again. Nothing for an empty sentence."""
+    if sentence:
+        display(Markdown(sentence), metadata=ROLE)
+
+
+def into_captions(cells: Sequence[Any]) -> None:
+    """Move what `caption` has shown in executed cells in front of the captions of their figures, in place."""
+    for cell in cells:
+        said = [o for o in cell.get("outputs", []) if o.get("metadata", {}).get("ferlib") == ROLE["ferlib"]]
+        figure = cell.metadata.get("mystnb", {}).get("figure")
+        if said and figure:
+            sentence = " ".join("".join(o["data"]["text/markdown"]) for o in said)
+            figure["caption"] = f"{sentence} {figure['caption']}"
+            cell["outputs"] = [o for o in cell["outputs"] if o not in said]
+
+
+def confusion(matrices: Mapping[str, Matrix]) -> str:
+    """The class with the lowest recall of each matrix, and what it is taken for."""
+    return _each({title: _worst(matrix) for title, matrix in matrices.items()})
+
+
+def _worst(matrix: Matrix) -> str:
+    recalls = matrix.recall()
+    name = min(recalls, key=lambda c: recalls[c])
+    if recalls[name] == 100:
+        return "every image is recognised"
+    row = matrix.counts[matrix.classes.index(name)]
+    n, other = matrix.mistaken(name)[0]
+    hits = row[matrix.classes.index(name)]
+    return (
+        f"*{name}* is recognised least, {hits:,} of {row.sum():,}, and most often taken for *{other}* ({n:,})"
+    )
+
+
+def intervals(rows: Sequence[Estimate]) -> str:
+    """How the printed values lie to our intervals, and between what ours lie."""
+    printed = [(low, high, value) for _, _, low, high, value in rows if value is not None]
+    low, high = min(rows, key=lambda r: r[1]), max(rows, key=lambda r: r[1])
+    ours = (
+        f"Ours is {high[1]:.1f} %"
+        if len(rows) == 1
+        else f"Ours reach from {low[1]:.1f} % ({low[0]}) to {high[1]:.1f} % ({high[0]})"
+    )
+    if not printed:
+        return f"{ours}."
+    inside, above, below = (
+        sum(low <= v <= high for low, high, v in printed),
+        sum(v > high for _, high, v in printed),
+        sum(v < low for low, _, v in printed),
+    )
+    if len(printed) == 1:
+        where = "within" if inside else "above" if above else "below"
+        return f"{ours}; the published value lies {where} its interval."
+    within = f"{inside} {'lies' if inside == 1 else 'lie'} within our intervals"
+    return f"{ours}; of {len(printed)} published values {within}, {above} above, {below} below."
+
+
+def curves(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """Accuracy on training and test images at the chosen epoch, and what the best epoch on test would add."""
+    return _each({title: _chosen(record) for title, record in records.items()})
+
+
+def _chosen(record: Mapping[str, Any]) -> str:
+    history = record["history"]
+    line = history[record["best_epoch"]]
+    best = max(h["test_accuracy"] for h in history)
+    return (
+        f"{100 * line['test_accuracy']:.1f} % of the test images in the chosen epoch, {record['best_epoch'] + 1} of "
+        f"{len(history)}, {100 * best:.1f} % in the best one; {100 * line['train_accuracy']:.1f} % of the "
+        "training images"
+    )
+
+
+def monitored(records: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> str:
+    """From where to where each quantity goes."""
+
+    def ends(history: Sequence[Mapping[str, Any]]) -> str:
+        there = {label: key for key, label in names.items() if key in history[0]}
+        return ", ".join(f"{label} {_between(history, key)}" for label, key in there.items())
+
+    return _each({title: ends(record["history"]) for title, record in records.items()})
+
+
+def _between(history: Sequence[Mapping[str, Any]], key: str) -> str:
+    first, last = (f"{history[i][key]:.3g}" for i in (0, -1))
+    return f"stays at {first}" if first == last else f"from {first} to {last}"
+
+
+def mean_faces(data: FaceDataset, split: str = "train") -> str:
+    """How uneven the classes are."""
+    counts = np.bincount(data.labels[data.split == split], minlength=len(data.classes))
+    there = {name: int(n) for name, n in zip(data.classes, counts, strict=True) if n}
+    few, many = min(there, key=lambda c: there[c]), max(there, key=lambda c: there[c])
+    if there[few] == there[many]:
+        return ""
+    return f"There are {there[many] / there[few]:.1f} times as many images of *{many}* as of *{few}*."
+
+
+def class_maps(maps: Mapping[str, ClassMaps], layer: str | None = None) -> str:
+    """How much of the mean map lies in the middle of the image."""
+    area = 100 * (MIDDLE[2] - MIDDLE[0]) * (MIDDLE[3] - MIDDLE[1])
+    found = {}
+    for title, one in maps.items():
+        mean = one.spatial(layer or one.default_layer()).astype(np.float64).mean(axis=0)
+        if mean.min() >= 0 and mean.sum() > 0:
+            found[title] = f"{100 * (mean * _middle(mean.shape)).sum() / mean.sum():.0f} %"
+    if not found:
+        return ""
+    return (
+        "In the middle of the image lie, of the mean over the classes, "
+        + ", ".join(f"{share} ({title})" for title, share in found.items())
+        + f"; of an even map it would be {area:.0f} %."
+    )
+
+
+def _middle(shape: tuple[int, ...]) -> np.ndarray:
+    """The part of each cell of a grid that `MIDDLE` covers."""
+    covered = []
+    for n, low, high in zip(shape, MIDDLE[1::-1], MIDDLE[:1:-1], strict=True):
+        edges = np.arange(n + 1) / n
+        covered.append(np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, None) * n)
+    return np.outer(*covered)
+
+
+def verdicts(counts: pd.DataFrame) -> str:
+    """How many claims have a verdict, and the most frequent one."""
+    total = counts["all"].drop("all", errors="ignore")
+    open_ones = total[[str(name).startswith("not ") for name in total.index]].sum()
+    decided = total[[not str(name).startswith("not ") for name in total.index]]
+    if not decided.sum():
+        return f"None of the {total.sum():,} claims has a verdict yet."
+    name = decided.idxmax()
+    return (
+        f"{total.sum() - open_ones:,} of {total.sum():,} claims have a verdict; the most frequent one is "
+        f"“{name}” ({decided.max():,})."
+    )
+
+
+def sizes(effects: Sequence[Effect]) -> str:
+    """The largest gap to the published accuracy beside chance on that dataset, and the largest effect."""
+    from ferlib.effects import CHANCE, measured, short
+
+    found = measured(effects)
+    gaps = [e for e in found if e.kind == "gap"]
+    others = [e for e in found if e.kind != "gap" and e.kind not in CHANCE]
+    said = []
+    if gaps:
+        gap = max(gaps, key=_size)
+        said.append(f"The largest gap to the published accuracy is {_points(gap)} ({gap.dataset})")
+        if chance := [
+            e for e in found if e.kind in CHANCE and (e.paper, e.dataset) == (gap.paper, gap.dataset)
+        ]:
+            most = max(chance, key=_size)
+            side = "no more" if _size(gap) <= _size(most) else "more"
+            said[0] += f", {side} than chance alone gives there (±{_size(most):.1f})"
+    if others:
+        most = max(others, key=_size)
+        said.append(f"The largest of the other effects is {_points(most)} ({most.dataset}: {short(most)})")
+    return "".join(f"{sentence}. " for sentence in said).strip()
+
+
+def _size(effect: Effect) -> float:
+    return abs(effect.points or 0)
+
+
+def _points(effect: Effect) -> str:
+    return f"{effect.points:+.1f} points".replace("-", "−")
+
+
+def readings(frame: pd.DataFrame) -> str:
+    """How far our readings lie from what is printed, in the mean over the lines that have a run."""
+    there = frame[frame["epoch by validation"].notna() & frame["published"].notna()]
+    said = []
+    for column in ("best test epoch", "epoch by validation", "unseen images", "other people"):
+        both = there[there[column].notna()]
+        if len(both):
+            mean = f"{float((both[column] - both['published']).mean()):+.1f}".replace("-", "−")
+            said.append(f"{column} {mean} ({some(len(both), 'line')})")
+    return f"Mean distance to the published accuracy, in points: {', '.join(said)}." if said else ""
+
+
+def forest(gains: Sequence[Gain]) -> str:
+    """Which gains of attention differ from zero."""
+    known = [g for g in gains if g.ours is not None and g.low is not None and g.high is not None]
+    if not known:
+        return "No pair has run yet."
+    up = [g.title for g in known if g.low > 0]  # type: ignore[operator]
+    down = [g.title for g in known if g.high < 0]  # type: ignore[operator]
+    return (
+        f"Of {some(len(known), 'measured difference')}, "
+        f"{len(up)} {'is' if len(up) == 1 else 'are'} above zero{_those(up)}, {len(down)} below{_those(down)}; "
+        f"the intervals of the other {len(known) - len(up) - len(down)} hold zero."
+    )
+
+
+def pareto(points: Sequence[Point]) -> str:
+    """The networks that no cheaper one reaches."""
+    best, front = -np.inf, []
+    for name, _, accuracy, *_ in sorted(points, key=lambda p: p[1]):
+        if accuracy > best:
+            best = accuracy
+            front.append(name)
+    return f"No cheaper network is as accurate as {listed(front)}." if front else ""
+
+
+def differences(frame: pd.DataFrame) -> str:
+    """How many pairs differ."""
+    n = len(frame) * (len(frame) - 1) // 2
+    differing = int(np.tril(frame.notna().to_numpy(), -1).sum())
+    return f"{differing} of {some(n, 'pair')} differ by more than chance."
+
+
+def shares(groups: Mapping[str, Sequence[Run]]) -> str:
+    """Whose maps lie in the middle of the image most and least."""
+    found = {
+        title: float(np.mean([100 * np.nanmean(run.values(["middle"])) for run in runs]))
+        for title, runs in groups.items()
+        if not any(np.isnan(run.values(["middle"])).all() for run in runs)
+    }
+    if not found:
+        return ""
+    area = 100 * next(iter(groups.values()))[0].found["areas"]["middle"]
+    few, many = min(found, key=lambda t: found[t]), max(found, key=lambda t: found[t])
+    return (
+        f"In the middle of the image, {area:.0f} % of its area, lie from {found[few]:.0f} % ({few}) to "
+        f"{found[many]:.0f} % ({many}) of Grad-CAM."
+    )
+
+
+def removal(runs: Mapping[str, Run]) -> str:
+    """How often Grad-CAM finds what the network uses sooner than a random map does."""
+    better = {"deletion": 0, "insertion": 0}
+    for run in runs.values():
+        for kind, sign in (("deletion", 1), ("insertion", -1)):
+            found = run.found["removal"]["curves"][kind]
+            better[kind] += sign * float(np.mean(found["random"]) - np.mean(found["map"])) > 0
+    return (
+        f"Grad-CAM beats a random map in {better['deletion']} of {len(runs)} runs by deletion and in "
+        f"{better['insertion']} by insertion (mean over the steps)."
+    )
+
+
+def randomised(runs: Mapping[str, Run]) -> str:
+    """What is left of the maps once the whole network is random."""
+    left = []
+    for run in runs.values():
+        mean = run.found["summary"]["randomised"][run.found["randomised"]["order"][-1]]["mean"]
+        if mean is not None:
+            left.append(mean)
+    if not left:
+        return ""
+    ends = f"{min(left):.2f} and {max(left):.2f}".replace("-", "−")
+    return f"Once every part is random, the mean correlation lies between {ends}."
+
+
+def copies(audit: Audit) -> str:
+    """The share of copies, and the class that has most."""
+    part = audit["fer2013"]["copies"]
+    by_class = {c: p for c, p in part["by_class"].items() if p["n"]}
+    most = max(by_class, key=lambda c: by_class[c]["share"])
+    return (
+        f"{100 * part['seen']['share']:.1f} % of the test images have a copy in training, of *{most}* "
+        f"{100 * by_class[most]['share']:.1f} %."
+    )
+
+
+def ceilings(audit: Audit, accuracies: pd.DataFrame) -> str:
+    """How many accuracies lie above what one annotator's label allows."""
+    bound = 100 * audit["labels"]["ceilings"]["voter"]["high"]["mean"]
+    said = [
+        f"{int((known > bound).sum())} of {len(known)} {whose}"
+        for column, whose in (("published", "published accuracies"), ("ours", "of ours"))
+        if len(known := accuracies[column].dropna())
+    ]
+    return f"{listed(said)} lie above the bracket for one annotator's label." if said else ""
+
+
+def leaks(audit: Audit) -> str:
+    """The nearest neighbour's accuracy by what the split keeps together."""
+    nearest = audit["ckplus"]["leaks"]["nearest"]
+    said = [
+        f"{100 * kinds['raw']['accuracy']:.0f} % with {grouping} kept together"
+        for grouping, kinds in nearest.items()
+    ]
+    return f"The nearest neighbour in raw pixels is right in {', '.join(said)}."
+
+
+def _each(said: Mapping[str, str]) -> str:
+    """One sentence: alone without its title, several with theirs."""
+    if not any(said.values()):
+        return ""
+    if len(said) == 1:
+        return _upper(f"{next(iter(said.values()))}.")
+    return "; ".join(f"{title}: {text}" for title, text in said.items() if text) + "."
+
+
+def _those(titles: Sequence[str]) -> str:
+    return f" ({listed(titles)})" if titles else ""
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,240 @@
+"""The sentences in front of captions, on values from which they can be worked out by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from ferlib import captions
+from ferlib.comparison import Gain
+from ferlib.data.dataset import EXPRESSIONS, display_order
+from ferlib.effects import Effect
+from ferlib.maps import ClassMaps
+from ferlib.statements import Matrix
+
+MATRIX = Matrix(("fear", "sad", "happy"), np.array([[6, 3, 1], [1, 9, 0], [0, 0, 5]]))
+
+
+def test_of_confusion_matrices_the_class_recognised_least():
+    assert captions.confusion({"x": MATRIX}) == (
+        "*fear* is recognised least, 6 of 10, and most often taken for *sad* (3)."
+    )
+    perfect = Matrix(("a", "b"), np.diag([3, 4]))
+    assert captions.confusion({"x": MATRIX, "y": perfect}) == (
+        "x: *fear* is recognised least, 6 of 10, and most often taken for *sad* (3); y: every image is recognised."
+    )
+
+
+def test_of_intervals_where_the_published_values_lie():
+    rows = [("A", 90.0, 88.0, 92.0, 91.0), ("B", 80.0, 78.0, 82.0, 90.0), ("C", 85.0, 83.0, 87.0, 70.0)]
+    assert captions.intervals(rows) == (
+        "Ours reach from 80.0 % (B) to 90.0 % (A); of 3 published values 1 lies within our intervals, 1 above, 1 below."
+    )
+    assert captions.intervals(rows[1:2]) == "Ours is 80.0 %; the published value lies above its interval."
+    assert captions.intervals([("A", 90.0, 88.0, 92.0, None)]) == "Ours is 90.0 %."
+
+
+def line(train, test, **more):
+    return {"train_accuracy": train, "test_accuracy": test, **more}
+
+
+def test_of_curves_the_chosen_and_the_best_epoch():
+    record = {"history": [line(0.5, 0.4), line(0.9, 0.6), line(1.0, 0.7)], "best_epoch": 1}
+    assert captions.curves({"x": record}) == (
+        "60.0 % of the test images in the chosen epoch, 2 of 3, 70.0 % in the best one; 90.0 % of the training images."
+    )
+
+
+def test_of_monitored_quantities_the_ends():
+    record = {"history": [line(0, 0, s=30.0, t=1.0), line(0, 0, s=12.5, t=1.0)]}
+    assert captions.monitored({"x": record}, {"s": "scale", "t": "rest", "u": "none"}) == (
+        "Scale from 30 to 12.5, rest stays at 1."
+    )
+
+
+def test_of_mean_faces_how_uneven_the_classes_are():
+    data = SimpleNamespace(
+        labels=np.array([0] * 9 + [1] * 2 + [2] * 4),
+        split=np.array(["train"] * 11 + ["test"] * 4),
+        classes=("happy", "fear", "sad"),
+    )
+    assert captions.mean_faces(data) == "There are 4.5 times as many images of *happy* as of *fear*."
+    data.labels = np.array([0] * 5 + [1] * 6 + [2] * 4)
+    data.split = np.array(["test"] + ["train"] * 8 + ["test"] * 6)
+    assert captions.mean_faces(data) == ""
+
+
+@pytest.mark.parametrize(
+    "grid, share",
+    [
+        (np.ones((6, 6)), "25 %"),  # even, and the middle cuts through cells
+        (np.pad(np.ones((2, 2)), 1), "100 %"),
+        (np.eye(6)[:1].repeat(6, axis=0), "0 %"),  # the first column
+    ],
+)
+def test_of_class_maps_the_share_of_the_middle(grid, share):
+    grids = {"layer": grid.shape}
+    maps = ClassMaps(
+        ("a",), {"a": 9}, {}, grid[None], {"layer": grid[None]}, {}, {}, grids, "test", "true", "score"
+    )
+    assert captions.class_maps({"x": maps}, "layer") == (
+        f"In the middle of the image lie, of the mean over the classes, {share} (x); of an even map it would be 25 %."
+    )
+
+
+def test_of_verdicts_how_many_there_are():
+    counts = pd.DataFrame({"all": {"reproduced": 4, "lower": 5, "not run: compute": 7, "not testable": 3}})
+    assert captions.verdicts(counts) == "9 of 19 claims have a verdict; the most frequent one is “lower” (5)."
+    assert captions.verdicts(counts.iloc[2:]) == "None of the 10 claims has a verdict yet."
+
+
+def effect(kind, points, dataset="CK+48"):
+    return Effect(kind, "amdcnn", dataset, "one: this, not that", ("row",), points=points, n=10, runs=2)
+
+
+def test_of_effects_the_largest_beside_chance():
+    found = [effect("gap", -3.0), effect("gap", 1.0), effect("seed", 3.5), effect("people", 9.0)]
+    assert captions.sizes(found).startswith(
+        "The largest gap to the published accuracy is −3.0 points (CK+48), "
+        "no more than chance alone gives there (±3.5). The largest of the other effects is +9.0 points (CK+48: "
+    )
+    assert "more than chance alone gives there (±2.0)." in captions.sizes(
+        [effect("gap", -3.0), effect("seed", 2.0)]
+    )
+    assert captions.sizes([effect("gap", None)]) == ""
+
+
+def test_of_readings_the_mean_distance():
+    frame = pd.DataFrame(
+        {
+            "published": [90.0, 80.0, 70.0],
+            "best test epoch": [91.0, 79.0, np.nan],
+            "epoch by validation": [88.0, 78.0, np.nan],
+            "unseen images": [np.nan] * 3,
+            "other people": [np.nan, 60.0, np.nan],
+        }
+    )
+    assert captions.readings(frame) == (
+        "Mean distance to the published accuracy, in points: best test epoch +0.0 (2 lines), "
+        "epoch by validation −2.0 (2 lines), other people −20.0 (1 line)."
+    )
+    assert captions.readings(frame.iloc[2:]) == ""
+
+
+def gain(title, ours, low, high):
+    return Gain(title=title, published=1.0, ours=ours, low=low, high=high, **GAIN)
+
+
+GAIN = {f: None for f in Gain.__dataclass_fields__ if f not in ("title", "published", "ours", "low", "high")}
+
+
+def test_of_gains_those_that_differ_from_zero():
+    found = [gain("A", 2.0, 1.0, 3.0), gain("B", -2.0, -3.0, -1.0), gain("C", 0.5, -1.0, 2.0)]
+    assert captions.forest([*found, gain("D", None, None, None)]) == (
+        "Of 3 measured differences, 1 is above zero (A), 1 below (B); the intervals of the other 1 hold zero."
+    )
+    assert captions.forest(found[3:]) == "No pair has run yet."
+
+
+def test_of_cost_the_front():
+    points = [("A", 1, 80.0, 0, 0, None), ("B", 2, 70.0, 0, 0, None), ("C", 3, 90.0, 0, 0, "A")]
+    assert captions.pareto(points) == "No cheaper network is as accurate as A and C."
+
+
+def test_of_differences_how_many_pairs():
+    frame = pd.DataFrame([[np.nan, 2.0, np.nan], [-2.0, np.nan, np.nan], [np.nan, np.nan, np.nan]])
+    assert captions.differences(frame) == "1 of 3 pairs differ by more than chance."
+
+
+def run(middle, deletion=(0.9, 0.1), insertion=(0.1, 0.9), left=-0.125):
+    curves = {
+        "deletion": {"map": [0.2] * 2, "random": deletion},
+        "insertion": {"map": [0.2] * 2, "random": insertion},
+    }
+    found = {
+        "areas": {"middle": 0.25},
+        "removal": {"curves": curves},
+        "randomised": {"order": ["head", "stem"]},
+        "summary": {"randomised": {"head": {"mean": 0.5}, "stem": {"mean": left}}},
+    }
+    return SimpleNamespace(found=found, values=lambda zones: np.array(middle))
+
+
+def test_of_measures():
+    runs = {"A": run([0.5, 0.3]), "B": run([0.1, np.nan], left=0.25)}
+    assert captions.shares({title: [r] for title, r in runs.items()}) == (
+        "In the middle of the image, 25 % of its area, lie from 10 % (B) to 40 % (A) of Grad-CAM."
+    )
+    assert captions.removal({"A": run([0.5]), "B": run([0.5], (0.1, 0.1), (0.1, 0.1))}) == (
+        "Grad-CAM beats a random map in 1 of 2 runs by deletion and in 1 by insertion (mean over the steps)."
+    )
+    assert captions.randomised(runs) == (
+        "Once every part is random, the mean correlation lies between −0.12 and 0.25."
+    )
+
+
+def test_of_the_audit():
+    audit = {
+        "fer2013": {
+            "copies": {
+                "seen": {"share": 0.08},
+                "by_class": {"sad": {"n": 10, "share": 0.1}, "fear": {"n": 10, "share": 0.2}, "x": {"n": 0}},
+            }
+        },
+        "labels": {"ceilings": {"voter": {"high": {"mean": 0.7}}}},
+        "ckplus": {
+            "leaks": {
+                "nearest": {
+                    "frames": {"raw": {"accuracy": 0.98}},
+                    "subjects": {"raw": {"accuracy": 0.512}},
+                }
+            }
+        },
+    }
+    assert captions.copies(audit) == "8.0 % of the test images have a copy in training, of *fear* 20.0 %."
+    frame = pd.DataFrame({"published": [71.0, 69.0], "ours": [60.0, np.nan]})
+    assert captions.ceilings(audit, frame) == (
+        "1 of 2 published accuracies and 0 of 1 of ours lie above the bracket for one annotator's label."
+    )
+    assert captions.leaks(audit) == (
+        "The nearest neighbour in raw pixels is right in 98 % with frames kept together, "
+        "51 % with subjects kept together."
+    )
+
+
+def test_the_book_puts_the_sentence_in_front_of_the_caption():
+    cell = nbformat.v4.new_code_cell("plot", metadata={"mystnb": {"figure": {"caption": "What it is."}}})
+    picture = nbformat.v4.new_output("display_data", {"image/png": ""})
+    said = nbformat.v4.new_output("display_data", {"text/markdown": "What it shows."}, metadata=captions.ROLE)
+    other = nbformat.v4.new_output("display_data", {"text/markdown": "Beside it."})
+    cell.outputs = [said, picture, other]
+    plain = nbformat.v4.new_code_cell("no figure")
+    plain.outputs = [said]
+    captions.into_captions([cell, plain, nbformat.v4.new_markdown_cell("text")])
+    assert cell.metadata["mystnb"]["figure"]["caption"] == "What it shows. What it is."
+    assert cell.outputs == [picture, other]
+    assert plain.outputs == [said]
+
+
+def test_captions_are_marked_and_empty_ones_are_not_shown(monkeypatch):
+    shown = []
+    monkeypatch.setattr(captions, "display", lambda text, metadata: shown.append((text.data, metadata)))
+    captions.caption("")
+    captions.caption("It rises.")
+    assert shown == [("It rises.", {"ferlib": "caption"})]
+
+
+def test_classes_come_in_one_order_whatever_a_dataset_calls_them():
+    names = ("contempt", "something", "sadness", "anger", "happiness")
+    assert [names[i] for i in display_order(names)] == [
+        "anger",
+        "happiness",
+        "sadness",
+        "contempt",
+        "something",
+    ]
+    assert display_order(EXPRESSIONS) == list(range(8))
