@@ -18,7 +18,7 @@ from IPython.display import Markdown, display
 
 from ferlib import records, tables
 from ferlib.errors import FerlibError
-from ferlib.evaluate import cluster_bootstrap, welch, wilson
+from ferlib.evaluate import cluster_bootstrap, welch, widened, wilson
 from ferlib.experiments import EXPERIMENTS, Experiment, quick
 from ferlib.forensics import compatible_counts
 
@@ -216,17 +216,18 @@ def estimates(
 ) -> list[Estimate]:
     """Rows for `plots.intervals`: label, mean over seeds, bounds, published accuracy; rows without a run are left out.
 
-    The bounds are Wilson's 95 % for the mean over the test images, which the seeds share: sampling of the test
-    set, not of seeds.
+    The bounds are Wilson's 95 % for the mean over the test images, which the seeds share; with several seeds they are
+    `widened` by the spread of these.
     """
     found = []
     for row in rows:
         parts = tables.parts_of(results, row.id)
         if not parts:
             continue
-        mean = float(np.mean([p["result"][reading]["accuracy"] for p in parts]))
-        n = parts[0]["result"][reading]["n"]
-        low, high = wilson(round(mean * n), n)
+        by_seed = [p["result"][reading]["accuracy"] for p in parts]
+        mean, n = float(np.mean(by_seed)), parts[0]["result"][reading]["n"]
+        low, high, _ = widened(mean, *wilson(round(mean * n), n), by_seed, n)
+        low, high = max(low, 0.0), min(high, 1.0)
         found.append((row.row + star(parts), 100 * mean, 100 * low, 100 * high, printed_accuracy(row)))
     return found
 

@@ -104,6 +104,22 @@ def test_estimates_for_the_figure(tmp_path):
     assert found == [("baseline *", pytest.approx(90), 100 * low, 100 * high, 97.98)]
 
 
+def test_estimates_count_seeds_where_there_are_several(tmp_path):
+    for seed, accuracy in enumerate((0.8, 0.9, 0.7)):
+        record(tmp_path, BASELINE.id, seed=seed, accuracy=accuracy, dataset="ckplus")
+    (_, mean, low, high, _), *_ = chapters.estimates([BASELINE], tmp_path)
+    alone = [100 * bound for bound in wilson(80, 100)]
+    assert mean == pytest.approx(80)
+    assert low < alone[0] - 3 and high > alone[1] + 3  # the seeds' standard error alone is 5.8 points
+    for seed in range(3):
+        record(tmp_path, FULL.id, seed=seed, accuracy=1.0, dataset="ckplus")
+    assert chapters.estimates([FULL], tmp_path)[0][1:4] == (
+        100,
+        pytest.approx(100 * wilson(100, 100)[0], abs=0.1),  # t for z
+        100,
+    )
+
+
 def test_cells_are_counted_by_the_papers_own_rows(tmp_path):
     record(tmp_path, FULL.id, **CKPLUS)
     record(tmp_path, BASELINE.id, dataset="ckplus", profile="reduced")
