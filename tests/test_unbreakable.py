@@ -48,7 +48,7 @@ def folder(where):
 
 
 def test_fifty_kills_at_random_points(tmp_path):
-    """SIGKILL at 50 random events, 10 of them in a given phase, and 10 random times: always a valid record, always the same numbers in the end."""
+    """SIGKILL at 50 events, 10 of them in given phases, and 10 times: a valid record, the same numbers in the end."""
     command = [sys.executable, str(HERE / "killing.py"), str(tmp_path), "50", "10"]
     environment = {**os.environ, "PYTHONPATH": str(HERE)}
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
