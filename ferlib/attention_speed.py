@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ferlib import explain, records
+from ferlib import commands, explain, records, wording
 from ferlib.data import synthetic
 from ferlib.data.dataset import FaceDataset
-from ferlib.device import environment
-from ferlib.errors import FerlibError, RecordError
+from ferlib.device import environment, use_threads
+from ferlib.errors import BadUsage, FerlibError
 from ferlib.experiments import Experiment, get
 from ferlib.models import build
 from ferlib.outcome import commit
@@ -189,29 +189,16 @@ def measure(images: int = IMAGES, rows: tuple[str, ...] = ROWS) -> dict[str, Any
 
 def write(results: Path, found: Mapping[str, Any]) -> Path:
     """Write ``<results>/attention-speed.json``; RecordError where nothing can be written there."""
-    path = results / FILE
-    text = (json.dumps(found, indent=1, allow_nan=False) + "\n").encode()
-    try:
-        records.write_atomically(path, lambda file: file.write(text))
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be written ({error.strerror}); choose another --results") from None
-    return path
+    return records.put_json(results / FILE, found)
 
 
 def read(results: Path | str) -> dict[str, Any]:
     """What `write` wrote; RecordError in one line where it is missing, damaged or of another schema."""
     path = Path(results) / FILE
-    again = "run `python -m ferlib.attention_speed`"
-    try:
+    with records.reading(path, "python -m ferlib.attention_speed", "not measured yet"):
         found: dict[str, Any] = json.loads(path.read_text())
-        whole = found["schema"] == SCHEMA and {"machine", "maps", "changes"} <= found.keys()
-    except FileNotFoundError:
-        raise RecordError(f"{path}: not measured yet; {again}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise RecordError(f"{path}: cannot be read ({reason}); {again} again") from None
-    if not whole:
-        raise RecordError(f"{path}: not of schema {SCHEMA}; {again} again")
+        if found["schema"] != SCHEMA or not {"machine", "maps", "changes"} <= found.keys():
+            raise ValueError(f"not of schema {SCHEMA}")
     return found
 
 
@@ -222,7 +209,7 @@ def map_lines(found: Mapping[str, Any]) -> list[dict[str, str]]:
         enough = max(one[kind]["seconds"] for kind in ("one", "all")) <= MAPS
         lines.append(
             {
-                "network": one["id"],
+                "network": wording.network(get(one["id"])),
                 "images": f"{one['images']:,}",
                 "Grad-CAM, one layer (s)": f"{one['one']['seconds']:.0f}",
                 "layer": f"{one['layer']}, {'×'.join(map(str, one['grid']))}",
@@ -264,11 +251,8 @@ def machine_line(found: Mapping[str, Any]) -> str:
 
 
 def arguments(prog: str = "python -m ferlib.attention_speed") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="How long the attention maps of a test part take, and a change in the live explorer; minutes.",
-        epilog="Exit status: 0 done, 1 failed, 2 bad usage.",
-    )
+    about = "How long the attention maps of a test part take, and a change in the live explorer; minutes."
+    parser = commands.parser(prog, about)
     add = parser.add_argument
     add("--results", type=Path, default=Path("results"), metavar="DIR", help=f"where {FILE} goes")
     add("--images", type=int, default=IMAGES, metavar="N", help=f"of the test part (default: {IMAGES})")
@@ -276,24 +260,16 @@ def arguments(prog: str = "python -m ferlib.attention_speed") -> argparse.Argume
     return parser
 
 
+@commands.told
 def main(argv: list[str] | None = None, prog: str = "python -m ferlib.attention_speed") -> int:
     """Measure; returns the exit status."""
     options = arguments(prog).parse_args(argv)
-    if options.threads < 0 or options.images < 21:
-        print(
-            "ferlib: --threads must not be negative, and --images must be at least 21: three of each class",
-            file=sys.stderr,
-        )
-        return 2
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    try:
-        records.writable(options.results)
-        path = write(options.results, measure(options.images))
-        found = read(options.results)
-    except FerlibError as error:
-        print(f"ferlib: {error}", file=sys.stderr)
-        return 1
+    if options.images < 21:
+        raise BadUsage("--images must be at least 21: three of each class")
+    use_threads(options.threads)
+    records.writable(options.results)
+    path = write(options.results, measure(options.images))
+    found = read(options.results)
     print(f"{path}: {machine_line(found)}")
     for line in [*map_lines(found), *change_lines(found)]:
         print("; ".join(f"{key}: {value}" for key, value in line.items()))

@@ -28,10 +28,10 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from ferlib import baselines
-from ferlib.errors import FerlibError
+from ferlib import baselines, commands
+from ferlib.errors import BadUsage, FerlibError
 from ferlib.models import MODELS
-from ferlib.records import write_atomically
+from ferlib.records import put_json
 from ferlib.snapshots import SCHEMA, load_snapshots, path_of, to_text, validate, write
 
 __all__ = ["CASES", "load_snapshots", "main", "measure", "to_text", "validate"]
@@ -580,10 +580,10 @@ def table_1_seconds(train: float | None, infer: float | None) -> float | None:
 # ---- command line --------------------------------------------------------------------------------------------
 
 
-def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ferlib bench",
-        description="Images per second, memory and share of the matmul peak of every model in training and inference; "
+def arguments(prog: str) -> argparse.ArgumentParser:
+    parser = commands.parser(
+        prog,
+        "Images per second, memory and share of the matmul peak of every model in training and inference; "
         "the library against a textbook PyTorch loop and Keras. Let nothing else run meanwhile.",
     )
     parser.add_argument(
@@ -615,14 +615,15 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    options = arguments().parse_args(argv)
+@commands.told
+def main(argv: list[str] | None = None, prog: str = "ferlib bench") -> int:
+    """Measure; returns the exit status."""
+    options = arguments(prog).parse_args(argv)
     if options.worker:
         worker(json.loads(options.worker))
         return 0
     if options.seconds <= 0 or options.threads < 0:
-        print("ferlib: --seconds must be positive, --threads not negative", file=sys.stderr)
-        return 2
+        raise BadUsage("--seconds must be positive, --threads not negative")
     try:
         found = measure(
             options.models,
@@ -635,9 +636,6 @@ def main(argv: list[str] | None = None) -> int:
             keras_python=options.keras_python,
         )
         report(found, options)
-    except FerlibError as error:
-        print(f"ferlib: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("ferlib: stopped; nothing was written", file=sys.stderr)
         return 1
@@ -646,10 +644,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def report(found: dict[str, Any], options: argparse.Namespace) -> None:
     """Print the tables and write the files that were asked for."""
-    text = json.dumps(found, indent=1, allow_nan=False)
     if options.json and options.json != "-":
-        write_atomically(Path(options.json), lambda file: file.write(f"{text}\n".encode()))
-    print(text if options.json == "-" else to_text(found))
+        put_json(Path(options.json), found)
+    print(json.dumps(found, indent=1, allow_nan=False) if options.json == "-" else to_text(found))
     if options.snapshot is not None:
         path = write(found, Path(options.snapshot or path_of(found)))
         print(f"snapshot: {path}", file=sys.stderr)

@@ -1,18 +1,15 @@
-"""What the files that lie beside a run's record have in common (`maps`, `measures_file`).
+"""What the files that lie beside a run's record have in common (`maps`, `measures_file`, `heads`).
 
 They name the record that they belong to, and are refused beside any other.
 """
 
 from __future__ import annotations
 
-import contextlib
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from ferlib import __version__, records
+from ferlib import __version__
 from ferlib.errors import RecordError
 
 
@@ -27,29 +24,6 @@ def origin(record: Mapping[str, Any], schema: int) -> dict[str, Any]:
         "data": {key: part["data"][key] for key in ("name", "fingerprint")},
         "ferlib": __version__,
     }
-
-
-def write(path: Path, content: Callable[[BinaryIO], object]) -> Path:
-    """`records.write_atomically`; RecordError in one line where nothing can be written."""
-    try:
-        records.write_atomically(path, content)
-    except OSError as error:
-        raise RecordError(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
-        ) from None
-    return path
-
-
-@contextlib.contextmanager
-def reading(path: Path, command: str) -> Iterator[None]:
-    """RecordError in one line where the file is missing or damaged; ``command`` makes it."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise RecordError(f"{path}: no such file; `{command}`") from None
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).partition("\n")[0]
-        raise RecordError(f"{path}: cannot be read ({reason}); make it again: `{command}`") from None
 
 
 def check_origin(found: Mapping[str, Any], record: Mapping[str, Any], path: Path, command: str) -> None:

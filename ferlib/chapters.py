@@ -18,7 +18,7 @@ from IPython.display import Markdown, display
 
 from ferlib import records, tables
 from ferlib.errors import FerlibError
-from ferlib.evaluate import cluster_bootstrap, welch, widened, wilson
+from ferlib.evaluate import cluster_bootstrap, holm, welch, widened, wilson
 from ferlib.experiments import EXPERIMENTS, Experiment, quick
 from ferlib.forensics import compatible_counts
 
@@ -299,15 +299,13 @@ def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_s
     McNemar's exact test compares the two on the same images in each seed they share; the table shows the seed in
     which they differ most clearly, also after Holm's correction over all tests of the table.
     """
-    from statsmodels.stats.multitest import multipletests
-
     couples = [(rows[0], row) for row in rows[1:]] + list(pairwise(rows[1:]))
     found = [(a, b, tables.pairs(results, a.id, b.id, reading)) for a, b in couples]
     p_values = [pair.p for *_, pairs in found for pair in pairs]
-    corrected = iter(multipletests(p_values, method="holm")[1] if p_values else ())
+    corrected = iter(holm(p_values))
     lines = []
     for a, b, pairs in found:
-        holm = [next(corrected) for _ in pairs]
+        after_holm = [next(corrected) for _ in pairs]
         if not pairs:
             continue
         clearest = int(np.argmin([pair.p for pair in pairs]))
@@ -320,7 +318,7 @@ def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_s
                 "95 % interval": ", ".join(f"{pair.low:+.1f} to {pair.high:+.1f}" for pair in pairs),
                 "images": f"{pairs[0].n:,}",
                 "McNemar p (smallest)": f"{pairs[clearest].p:.2g}",
-                "after Holm": f"{holm[clearest]:.2g}",
+                "after Holm": f"{after_holm[clearest]:.2g}",
             }
         )
     return pd.DataFrame(lines)

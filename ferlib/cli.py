@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -24,10 +25,6 @@ app.add_typer(data_app, name="data")
 Root = Annotated[
     Path | None,
     typer.Option("--root", help="Folder with the datasets. Default: environment variable FERLIB_DATA."),
-]
-DataRoot = Annotated[
-    str | None,
-    typer.Option("--data-root", help="Folder with the datasets. Default: environment variable FERLIB_DATA."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
@@ -139,84 +136,64 @@ def list_(
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
-@app.command(context_settings=PASS_ON)
-def run(context: typer.Context) -> None:
-    """Train experiments to records: `ferlib run ID... --help`; a run that was interrupted goes on."""
-    from ferlib.train import main as train_main
+def passed_on(name: str, module: str, about: str) -> None:
+    """A command whose words are read by the ``main`` of its module, imported when it is wanted."""
 
-    raise typer.Exit(train_main(context.args, prog="ferlib run"))
-
-
-@app.command(context_settings=PASS_ON)
-def explain(context: typer.Context) -> None:
-    """Where finished runs look: class means of Grad-CAM and of their own attention, beside the records."""
-    from ferlib.explain import main as explain_main
-
-    raise typer.Exit(explain_main(context.args, prog="ferlib explain"))
+    @app.command(name, help=about, context_settings=PASS_ON)
+    def command(context: typer.Context) -> None:
+        raise typer.Exit(importlib.import_module(module).main(context.args, prog=f"ferlib {name}"))
 
 
-@app.command(context_settings=PASS_ON)
-def measure(context: typer.Context) -> None:
-    """Finished runs' attention maps in numbers: shares in zones of the face, deletion, randomised weights."""
-    from ferlib.measures_run import main as measure_main
-
-    raise typer.Exit(measure_main(context.args, prog="ferlib measure"))
-
-
-@app.command("predict", context_settings=PASS_ON)
-def predict_(context: typer.Context) -> None:
-    """The expression of the face in each picture: `ferlib predict IMAGE... --help`."""
-    from ferlib.predict import main as predict_main
-
-    raise typer.Exit(predict_main(context.args, prog="ferlib predict"))
-
-
-@app.command(context_settings=PASS_ON)
-def mood(context: typer.Context) -> None:
-    """A song from a folder for the face in a picture: `ferlib mood FOLDER IMAGE --help`."""
-    from ferlib.mood import main as mood_main
-
-    raise typer.Exit(mood_main(context.args, prog="ferlib mood"))
-
-
-@app.command(context_settings=PASS_ON)
-def weights(context: typer.Context) -> None:
-    """Published weights: list them, or make them of a finished run: `ferlib weights list|export --help`."""
-    from ferlib.weights import main as weights_main
-
-    raise typer.Exit(weights_main(context.args, prog="ferlib weights"))
-
-
-@app.command(context_settings=PASS_ON)
-def detect(context: typer.Context) -> None:
-    """How many faces of a dataset a detector (MTCNN) finds: `ferlib detect measure --help`."""
-    from ferlib.detect import main as detect_main
-
-    raise typer.Exit(detect_main(context.args, prog="ferlib detect"))
-
-
-@app.command(context_settings=PASS_ON)
-def claims(context: typer.Context) -> None:
-    """The ledger: every number that the papers report, with a verdict computed from the records."""
-    from ferlib.claims.command import main as claims_main
-
-    raise typer.Exit(claims_main(context.args, prog="ferlib claims"))
-
-
-@app.command(context_settings=PASS_ON)
-def bench(context: typer.Context) -> None:
-    """Speed of every model here, beside plain PyTorch and Keras loops: `ferlib bench --help`."""
-    from ferlib.bench import main as bench_main
-
-    raise typer.Exit(bench_main(context.args))
-
-
-@app.command(context_settings=PASS_ON)
-def explorer(context: typer.Context) -> None:
-    """What the book's pages without a kernel show: `ferlib explorer build|train`, each with --help."""
-    from ferlib.explorer import main as explorer_main
-
-    raise typer.Exit(explorer_main(context.args, prog="ferlib explorer"))
+passed_on(
+    "run",
+    "ferlib.train",
+    "Train experiments to records: `ferlib run ID... --help`; a run that was interrupted goes on.",
+)
+passed_on(
+    "explain",
+    "ferlib.explain",
+    "Where finished runs look: class means of Grad-CAM and of their own attention, beside the records.",
+)
+passed_on(
+    "measure",
+    "ferlib.measures_run",
+    "Finished runs' attention maps in numbers: shares in zones of the face, deletion, randomised weights.",
+)
+passed_on(
+    "predict",
+    "ferlib.predict",
+    "The expression of the face in each picture: `ferlib predict IMAGE... --help`.",
+)
+passed_on(
+    "mood",
+    "ferlib.mood",
+    "A song from a folder for the face in a picture: `ferlib mood FOLDER IMAGE --help`.",
+)
+passed_on(
+    "weights",
+    "ferlib.weights",
+    "Published weights: list them, or make them of a finished run: `ferlib weights list|export --help`.",
+)
+passed_on(
+    "detect",
+    "ferlib.detect",
+    "How many faces of a dataset a detector (MTCNN) finds: `ferlib detect measure --help`.",
+)
+passed_on(
+    "claims",
+    "ferlib.claims.command",
+    "The ledger: every number that the papers report, with a verdict computed from the records.",
+)
+passed_on(
+    "bench",
+    "ferlib.bench",
+    "Speed of every model here, beside plain PyTorch and Keras loops: `ferlib bench --help`.",
+)
+passed_on(
+    "explorer",
+    "ferlib.explorer",
+    "What the book's pages without a kernel show: `ferlib explorer build|train`, each with --help.",
+)
 
 
 @app.command(context_settings=PASS_ON)

@@ -8,19 +8,19 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
-from ferlib.errors import FerlibError
+from ferlib.errors import BadUsage, FerlibError
 
 P = ParamSpec("P")
 
 
-def parser(prog: str, description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        prog=prog, description=description, epilog="Exit status: 0 done, 1 failed, 2 bad usage."
-    )
+def parser(prog: str, description: str, note: str = "") -> argparse.ArgumentParser:
+    """A parser whose help ends with ``note`` and the exit statuses of `told`."""
+    epilog = f"{note} Exit status: 0 done, 1 failed, 2 bad usage.".lstrip()
+    return argparse.ArgumentParser(prog=prog, description=description, epilog=epilog)
 
 
 def told(main: Callable[P, int]) -> Callable[P, int]:
-    """A command that tells a FerlibError in one line on stderr and returns 1 where ``main`` raises it."""
+    """A command that tells a FerlibError of ``main`` in one line on stderr and returns 1, or 2 for BadUsage."""
 
     @functools.wraps(main)
     def command(*args: P.args, **kwargs: P.kwargs) -> int:
@@ -28,6 +28,6 @@ def told(main: Callable[P, int]) -> Callable[P, int]:
             return main(*args, **kwargs)
         except FerlibError as error:
             print(f"ferlib: {error}", file=sys.stderr)
-            return 1
+            return 2 if isinstance(error, BadUsage) else 1
 
     return command

@@ -53,9 +53,9 @@ def summary(found: dict[str, Tested], cost: dict[str, dict[str, float]]) -> pd.D
             {
                 "network": title(name),
                 "multiply-adds (million)": f"{cost[name]['multiply-adds'] / 1e6:.0f}",
-                "accuracy": f"{100 * t.accuracy:.2f}{spread}{chapters.REDUCED if t.reduced else ''}",
-                "95 % interval": f"{100 * low:.1f} to {100 * high:.1f}",
-                "on training images": f"{100 * t.fitted:.1f}",
+                "accuracy (%)": f"{100 * t.accuracy:.2f}{spread}{chapters.REDUCED if t.reduced else ''}",
+                "95 % interval (%)": f"{100 * low:.1f} to {100 * high:.1f}",
+                "on training images (%)": f"{100 * t.fitted:.1f}",
                 "seeds": len(t.seeds),
                 "images": f"{len(t.ids):,}",
             }
@@ -70,7 +70,7 @@ def gains(found: dict[str, Tested]) -> pd.DataFrame:
             {
                 "network": title(one.name),
                 "with attention minus without (points)": chapters.signed(one.test["mean"]),
-                "95 % interval": f"{one.test['low']:+.1f} to {one.test['high']:+.1f}",
+                "95 % interval (points)": f"{one.test['low']:+.1f} to {one.test['high']:+.1f}",
                 "p": f"{one.test['p']:.2g}",
                 "after Holm": f"{one.corrected:.2g}",
                 "seeds in favour": f"{one.test['positive']:.0f} of {one.test['seeds']:.0f}",
@@ -158,7 +158,7 @@ def ranks(found: dict[str, Tested]) -> tuple[pd.DataFrame, str]:
         {
             "network": scores.columns[i],
             "average rank": f"{test['ranks'][i]:.2f}",
-            "accuracy by fold": f"{100 * scores.iloc[:, i].min():.1f} to {100 * scores.iloc[:, i].max():.1f}",
+            "accuracy by fold (%)": f"{100 * scores.iloc[:, i].min():.1f} to {100 * scores.iloc[:, i].max():.1f}",
             "behind the first by more than the critical difference": "yes"
             if test["ranks"][i] - best > test["critical"]
             else "no",

@@ -377,12 +377,6 @@ def table(
     }
 
 
-def gpu_hours(rows: Iterable[Experiment], **options: Any) -> float | None:
-    """Hours on one GPU for all seeds of ``rows``, one run after another; None where any row is unknown."""
-    found = table(rows, device="cuda", **options)
-    return None if found["unknown"] else found["seconds"] / 3600
-
-
 def human(value: float | None) -> str:
     """``45 s``, ``3 min``, ``2 h 5 min``, ``3 d 4 h``; ``unknown`` for None."""
     if value is None:

@@ -26,11 +26,11 @@ import torch.nn.functional as F
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ferlib import records
+from ferlib import commands, records
 from ferlib.data import load
 from ferlib.data.dataset import FaceDataset
-from ferlib.device import environment
-from ferlib.errors import FerlibError, RecordError
+from ferlib.device import environment, use_threads
+from ferlib.errors import FerlibError
 from ferlib.evaluate import cluster_bootstrap, wilson
 from ferlib.outcome import commit
 
@@ -44,6 +44,7 @@ LARGEST = (
 
 SCHEMA = 1
 FILE = "detection.json"
+COMMAND = "python -m ferlib.detect measure --data-root DATA"
 SAMPLE = 2000  # training images of FER2013 that are measured
 CHOICE = {"fer2013": 200, "synthetic": 70}  # images on which `PREPARED` was chosen
 
@@ -309,54 +310,25 @@ def measure(data_root: str | None = None) -> tuple[dict[str, Any], dict[str, Any
 
 def write(results: Path, reproducible: dict[str, Any], run: dict[str, Any]) -> Path:
     """Write ``<results>/detection.json``; returns its path. RecordError where nothing can be written there."""
-    path = results / FILE
-    reproducible = json.loads(records.canonical(reproducible))
-    record = {
-        "schema": SCHEMA,
-        "reproducible": reproducible,
-        "sha256": records.sha256(reproducible),
-        "run": run,
-        "command": "python -m ferlib.detect measure --data-root DATA",
-    }
-    text = (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
-    try:
-        records.write_atomically(path, lambda file: file.write(text))
-    except OSError as error:
-        raise RecordError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder with --results"
-        ) from None
-    return path
+    return records.put_json(results / FILE, records.seal(SCHEMA, reproducible, run, COMMAND))
 
 
 def read(results: Path | str) -> dict[str, Any]:
     """What `write` wrote; RecordError in one line where it is missing, damaged or of another schema."""
     path = Path(results) / FILE
-    again = "run `python -m ferlib.detect measure`"
-    try:
-        record: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise RecordError(f"{path}: not measured yet; {again}") from None
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read ({error}); {again} again") from None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise RecordError(f"{path}: not of schema {SCHEMA}; {again} again")
-    if records.sha256(record.get("reproducible")) != record.get("sha256"):
-        raise RecordError(f"{path}: checksum does not match, it was edited or damaged; {again} again")
-    return record
+    with records.reading(path, COMMAND, "not measured yet"):
+        return records.unseal(json.loads(path.read_text()), SCHEMA)
 
 
 # -- command line ---------------------------------------------------------------------------------------------------
 
 
 def arguments(prog: str = "python -m ferlib.detect") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Face detection with MTCNN (needs the extra: pip install 'ferlib[detect]').",
-        epilog="Exit status: 0 done, 1 failed, 2 bad usage.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
+    about = "Face detection with MTCNN (needs the extra: pip install 'ferlib[detect]')."
+    parser = commands.parser(prog, about)
+    subparser = parser.add_subparsers(dest="command", required=True).add_parser
     text = "In how many images of CK+48 and FER2013, which are face crops already, a face is found; some minutes."
-    add = commands.add_parser("measure", help=text, description=text).add_argument
+    add = subparser("measure", help=text, description=text).add_argument
     add(
         "--data-root",
         metavar="DIR",
@@ -368,20 +340,13 @@ def arguments(prog: str = "python -m ferlib.detect") -> argparse.ArgumentParser:
     return parser
 
 
+@commands.told
 def main(argv: list[str] | None = None, prog: str = "python -m ferlib.detect") -> int:
     """Measure; returns the exit status."""
     options = arguments(prog).parse_args(argv)
-    if options.threads < 0:
-        print("ferlib: --threads must not be negative", file=sys.stderr)
-        return 2
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    try:
-        records.writable(options.results)
-        path = write(options.results, *measure(options.data_root))
-    except FerlibError as error:
-        print(f"ferlib: {error}", file=sys.stderr)
-        return 1
+    use_threads(options.threads)
+    records.writable(options.results)
+    path = write(options.results, *measure(options.data_root))
     print(path.read_text() if options.json else f"{path}\n{summary(read(options.results))}")
     return 0
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ferlib import __version__
-from ferlib.errors import FerlibError
+from ferlib.errors import BadUsage, FerlibError
 
 
 def resolve_device(name: str) -> torch.device:
@@ -31,6 +31,14 @@ def resolve_device(name: str) -> torch.device:
     except Exception as error:
         raise FerlibError(f"device {name!r} cannot be used here ({type(error).__name__}); try cpu") from None
     return device
+
+
+def use_threads(number: int) -> None:
+    """So many CPU threads; 0 leaves it to torch. BadUsage for fewer."""
+    if number < 0:
+        raise BadUsage("--threads must not be negative")
+    if number:
+        torch.set_num_threads(number)
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:

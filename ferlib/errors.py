@@ -11,5 +11,9 @@ class DataError(FerlibError):
     """A dataset on disk is missing, damaged or laid out in a way that is not understood."""
 
 
+class BadUsage(FerlibError):
+    """An option has a value that it cannot have."""
+
+
 class RecordError(FerlibError):
     """A run record is missing, damaged or would be replaced by one with less evidence."""

@@ -22,11 +22,10 @@ from captum.attr import LayerGradCam
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ferlib import finished, maps, records
+from ferlib import commands, finished, maps
 from ferlib.data.dataset import SPLITS, FaceDataset
-from ferlib.device import resolve_device
+from ferlib.device import resolve_device, use_threads
 from ferlib.errors import FerlibError
-from ferlib.experiments import get
 from ferlib.maps import ClassMaps, ClassSums
 from ferlib.pixels import LUMA, Pixels
 from ferlib.stages import default_layer, evaluating, find_layer, layers_of
@@ -282,10 +281,8 @@ def class_faces(data: FaceDataset, classes: Sequence[str]) -> np.ndarray:
     return maps.shrink(np.stack(faces), maps.FACE)
 
 
-def run(options: argparse.Namespace, identifier: str, seed: int) -> Path:
+def explained(run: finished.Finished, options: argparse.Namespace, device: torch.device) -> Path:
     """Class means of one finished run, written beside its record; returns their path."""
-    device = resolve_device(options.device)
-    run = finished.load(identifier, seed, options.results, options.runs, options.data_root, device)
     found = class_means(
         run.model,
         run.pixels(options.part, device),
@@ -299,11 +296,8 @@ def run(options: argparse.Namespace, identifier: str, seed: int) -> Path:
 
 
 def arguments(prog: str = "python -m ferlib.explain") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Class-mean Grad-CAM and attention maps of finished runs, written beside their records.",
-        epilog="Exit status: 0 done, 1 failed, 2 bad usage.",
-    )
+    about = "Class-mean Grad-CAM and attention maps of finished runs, written beside their records."
+    parser = commands.parser(prog, about)
     add_run_options(parser, seeds="all with a record", runs="the weights")
     add = parser.add_argument
     add("--layer", action="append", metavar="NAME", help="may be given several times; default: every stage")
@@ -312,34 +306,22 @@ def arguments(prog: str = "python -m ferlib.explain") -> argparse.ArgumentParser
     return parser
 
 
+@commands.told
 def main(argv: list[str] | None = None, prog: str = "python -m ferlib.explain") -> int:
     """Make the maps of every (ID, seed) asked for; returns the exit status."""
     options = arguments(prog).parse_args(argv)
-    if min(options.seed or [0]) < 0 or options.threads < 0:
-        print("ferlib: --seed and --threads must not be negative", file=sys.stderr)
-        return 2
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    try:
-        for identifier in options.ids:
-            found = records.load_all(options.results, identifier)
-            seeds = options.seed or [one["reproducible"]["seed"] for one in found]
-            if not seeds:
-                get(identifier)  # an unknown id is told first
-                raise FerlibError(f"{options.results / identifier}: no records; run the experiment first")
-            for seed in seeds:
-                tell(run(options, identifier, seed), options, identifier, seed)
-    except FerlibError as error:
-        print(f"ferlib: {error}", file=sys.stderr)
-        return 1
+    use_threads(options.threads)
+    device = resolve_device(options.device)
+    for run in finished.chosen(options, device):
+        path = explained(run, options, device)
+        tell(path, maps.read(options.results, run.row.id, run.seed)[0], options.json)
     return 0
 
 
-def tell(path: Path, options: argparse.Namespace, identifier: str, seed: int) -> None:
+def tell(path: Path, found: ClassMaps, as_json: bool) -> None:
     """One line on stdout for a file."""
-    found, _ = maps.read(options.results, identifier, seed)
     zero = {layer: sum(by_class.values()) for layer, by_class in found.zero.items()}
-    if options.json:
+    if as_json:
         facts = {"maps": str(path), "part": found.part, "counts": found.counts, "left_out": found.left_out}
         print(json.dumps({**facts, "layers": list(found.cam), "zero": zero}), flush=True)
         return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from ferlib import checkpoint, records
 from ferlib.data.dataset import FaceDataset
 from ferlib.device import resolve_precision
 from ferlib.engine import predict
-from ferlib.errors import FerlibError
-from ferlib.experiments import Experiment, Published
+from ferlib.errors import BadUsage, FerlibError
+from ferlib.experiments import Experiment, Published, get
 from ferlib.models import build
 from ferlib.pixels import Pixels, load_data
 
@@ -34,6 +35,10 @@ class Finished:
     data: FaceDataset
     model: nn.Module
     difference: float
+
+    @property
+    def seed(self) -> int:
+        return int(self.record["reproducible"]["seed"])
 
     def pixels(self, part: str, device: torch.device) -> Pixels:
         """The images of ``part`` as the network takes them."""
@@ -79,6 +84,20 @@ def load(
             "name another --runs, or run the experiment again"
         )
     return Finished(record, row, data, model, difference)
+
+
+def chosen(options: argparse.Namespace, device: torch.device) -> Iterator[Finished]:
+    """The runs that `ferlib.train.add_run_options` asks for, of all seeds with a record by default."""
+    if min(options.seed or [0]) < 0:
+        raise BadUsage("--seed must not be negative")
+    for identifier in options.ids:
+        found = records.load_all(options.results, identifier)
+        seeds = options.seed or [one["reproducible"]["seed"] for one in found]
+        if not seeds:
+            get(identifier)  # an unknown id is told first
+            raise FerlibError(f"{options.results / identifier}: no records; run the experiment first")
+        for seed in seeds:
+            yield load(identifier, seed, options.results, options.runs, options.data_root, device)
 
 
 def row_of(facts: Mapping[str, Any]) -> Experiment:

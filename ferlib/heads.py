@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from ferlib import beside, finished, records
-from ferlib.device import resolve_device
+from ferlib import beside, commands, finished, records
+from ferlib.device import resolve_device, use_threads
 from ferlib.errors import FerlibError, RecordError
 from ferlib.train import add_run_options
 
@@ -54,19 +54,18 @@ def write(results: Path | str, record: Mapping[str, Any], facts: Mapping[str, An
     part = record["reproducible"]
     path = path_of(results, part["experiment"]["id"], part["seed"])
     found = {**beside.origin(record, SCHEMA), **facts}
-    found["sha256"] = records.sha256(found)
-    return beside.write(path, lambda file: file.write((json.dumps(found, indent=1) + "\n").encode()))
+    return records.put_json(path, {**found, "sha256": records.checksum(found)})
 
 
 def read(results: Path | str, experiment: str, seed: int) -> dict[str, Any]:
     """What `write` wrote; RecordError in one line where it is missing, damaged, or of another record."""
     path, again = path_of(results, experiment, seed), f"python -m ferlib.heads {experiment} --seed {seed}"
     record = records.read(records.path_of(results, experiment, seed))
-    with beside.reading(path, again):
+    with records.reading(path, again):
         found: dict[str, Any] = json.loads(path.read_text())
         if any(not isinstance(found[key], kind) for key, kind in KEYS.items()) or found["schema"] != SCHEMA:
             raise ValueError(f"not of schema {SCHEMA}")
-        if records.sha256({k: v for k, v in found.items() if k != "sha256"}) != found.get("sha256"):
+        if records.checksum(found) != found.get("sha256"):
             raise ValueError("checksum does not match")
     beside.check_origin(found, record, path, again)
     return found
@@ -93,33 +92,21 @@ def best_weighs_most(found: Mapping[str, Any]) -> tuple[bool, str]:
 
 
 def arguments(prog: str = "python -m ferlib.heads") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Accuracy of each classifier of finished AMDCNN runs, written beside their records.",
-        epilog="Exit status: 0 done, 1 failed, 2 bad usage.",
-    )
+    about = "Accuracy of each classifier of finished AMDCNN runs, written beside their records."
+    parser = commands.parser(prog, about)
     add_run_options(parser, seeds="all with a record", runs="the weights")
     return parser
 
 
+@commands.told
 def main(argv: list[str] | None = None, prog: str = "python -m ferlib.heads") -> int:
     """Measure every (ID, seed) asked for; returns the exit status."""
     options = arguments(prog).parse_args(argv)
-    if options.threads > 0:
-        torch.set_num_threads(options.threads)
-    try:
-        device = resolve_device(options.device)
-        for identifier in options.ids:
-            every = [one["reproducible"]["seed"] for one in records.load_all(options.results, identifier)]
-            for seed in options.seed or every:
-                run = finished.load(
-                    identifier, seed, options.results, options.runs, options.data_root, device
-                )
-                path = write(options.results, run.record, measure(run, device))
-                print(f"{path}: {best_weighs_most(read(options.results, identifier, seed))[1]}", flush=True)
-    except FerlibError as error:
-        print(f"ferlib: {error}", file=sys.stderr)
-        return 1
+    use_threads(options.threads)
+    device = resolve_device(options.device)
+    for run in finished.chosen(options, device):
+        path = write(options.results, run.record, measure(run, device))
+        print(f"{path}: {best_weighs_most(read(options.results, run.row.id, run.seed))[1]}", flush=True)
     return 0
 
 

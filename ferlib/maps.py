@@ -179,7 +179,7 @@ def write(results: Path | str, record: Mapping[str, Any], maps: ClassMaps, **not
     header = {**beside.origin(record, SCHEMA), **maps.facts(), **notes}
     header["sha256"] = checksum(header, arrays)
     text = np.frombuffer(records.canonical(header), np.uint8)
-    return beside.write(path, lambda file: _save(file, path, {"header": text, **arrays}))
+    return records.put(path, lambda file: _save(file, path, {"header": text, **arrays}))
 
 
 def _save(file: Any, path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -202,7 +202,7 @@ def read(results: Path | str, experiment: str, seed: int) -> tuple[ClassMaps, di
     path = path_of(results, experiment, seed)
     command = f"ferlib explain {experiment} --seed {seed}"
     record = records.read(records.path_of(results, experiment, seed))
-    with beside.reading(path, command):
+    with records.reading(path, command):
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         header = json.loads(arrays.pop("header").tobytes())

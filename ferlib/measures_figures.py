@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -13,6 +15,7 @@ from ferlib import measures
 from ferlib.measures import MIDDLE, ZONES
 from ferlib.measures_tables import SHOWN, Run
 
+HARD = "\N{NO-BREAK SPACE}"
 MARKERS = "osD^vPX"
 STYLES = ("-", "--", ":", "-.")
 COLOURS = (0, 1, 2, 3, 4, 5, 6, 8, 9)  # but for the palette's grey, which is that of the random maps
@@ -57,7 +60,7 @@ def shares(groups: Mapping[str, Sequence[Run]]) -> Figure:
     The interval of several seeds counts other seeds as well. Dashed: the zone's area.
     """
     figure, axes = plt.subplots(
-        1, len(SHOWN), figsize=(2.5 * len(SHOWN), 0.36 * len(groups) + 1.3), sharey=True
+        1, len(SHOWN), figsize=(2.6 * len(SHOWN), 0.38 * len(groups) + 1.3), sharey=True
     )
     for ax, zone in zip(axes, SHOWN, strict=True):
         for y, runs in enumerate(groups.values()):
@@ -69,9 +72,15 @@ def shares(groups: Mapping[str, Sequence[Run]]) -> Figure:
                 ax.errorbar(mean, y, xerr=[[mean - low], [high - mean]], capsize=3, **style)
             ax.axvline(100 * runs[0].found["areas"][zone], color="0.3", linestyle="--", linewidth=1, zorder=0)
         ax.set(title=zone, xlabel="share (%)", xlim=(0, None))
-    axes[0].set_yticks(range(len(groups)), list(groups))
+    axes[0].set_yticks(range(len(groups)), [wrapped(title, 44) for title in groups], fontsize="x-small")
     axes[0].invert_yaxis()
     return figure
+
+
+def wrapped(title: str, width: int = 36) -> str:
+    """A run's name on as many lines as it needs beside or above a panel; a number stays beside its seed."""
+    held = re.sub(r"seed \d+( \*)?|\d+ seeds( \*)?", lambda found: found[0].replace(" ", HARD), title)
+    return "\n".join(textwrap.wrap(held, width, break_long_words=False)).replace(HARD, " ")
 
 
 def removal(runs: Mapping[str, Run]) -> Figure:
@@ -83,7 +92,7 @@ def removal(runs: Mapping[str, Run]) -> Figure:
             x = 100 * np.array(found["fractions"])
             style = {"marker": MARKERS[i % 7], "markersize": 4, "linestyle": STYLES[i % 4]}
             colour = f"C{COLOURS[i % len(COLOURS)]}"
-            ax.plot(x, found["curves"][kind]["map"], color=colour, label=title, **style)
+            ax.plot(x, found["curves"][kind]["map"], color=colour, label=wrapped(title, 50), **style)
             ax.plot(x, found["curves"][kind]["random"], color="0.7", zorder=0, **style)
         word = "replaced" if kind == "deletion" else "shown"
         ax.set(title=kind, xlabel=f"pixels {word}, highest of the map first (%)", ylim=(0, 1))
@@ -119,7 +128,7 @@ def randomised(runs: Mapping[str, Run]) -> Figure:
             ax.axhspan(others["low"], others["high"], color="0.85", zorder=0)
         ax.axhline(0, color="0.4", linewidth=0.8)
         ax.set_xticks(range(len(found["order"])), found["order"], rotation=90, fontsize="small")
-        ax.set_title(f"{title}\n{run.found['layer']}", fontsize="x-small")
+        ax.set_title(f"{wrapped(title)}\n{run.found['layer']}", fontsize="x-small")
     axes[0, 0].set_ylim(-0.5, 1.05)
     for ax in axes[:, 0]:
         ax.set_ylabel("rank correlation")

@@ -97,7 +97,7 @@ def write(results: Path | str, record: Mapping[str, Any], facts: Mapping[str, An
     path = path_of(results, part["experiment"]["id"], part["seed"])
     found = {**beside.origin(record, SCHEMA), **facts}
     found = json.loads(records.canonical({**found, "summary": summarise(found)}))
-    found["sha256"] = records.sha256(found)
+    found["sha256"] = records.checksum(found)
     validate(found, path)
     text = json.dumps(found, indent=None, separators=(",", ":"), allow_nan=False)
     text = text.replace('},"', '},\n"') + "\n"  # a line for each part: changes can be read
@@ -105,7 +105,7 @@ def write(results: Path | str, record: Mapping[str, Any], facts: Mapping[str, An
         raise RecordError(
             f"{path}: {len(text):,} bytes, more than {LIMIT:,}; take fewer images (--images) or layers"
         )
-    return beside.write(path, lambda file: file.write(text.encode()))
+    return records.put(path, lambda file: file.write(text.encode()))
 
 
 def validate(found: Any, path: Path) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def validate(found: Any, path: Path) -> dict[str, Any]:
     for key, kind in KEYS.items():
         if not isinstance(found.get(key), kind):
             raise RecordError(f"{path}: '{key}' is missing or not a {kind.__name__}; {again}")
-    if records.sha256({k: v for k, v in found.items() if k != "sha256"}) != found.get("sha256"):
+    if records.checksum(found) != found.get("sha256"):
         raise RecordError(f"{path}: checksum does not match, edited or damaged; {again}")
     try:
         problem = _problem(found)
@@ -154,7 +154,7 @@ def read(results: Path | str, experiment: str, seed: int) -> dict[str, Any]:
     path = path_of(results, experiment, seed)
     command = f"ferlib measure {experiment} --seed {seed}"
     record = records.read(records.path_of(results, experiment, seed))
-    with beside.reading(path, command):
+    with records.reading(path, command):
         found = json.loads(path.read_text())
     validate(found, path)
     beside.check_origin(found, record, path, command)

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ferlib import finished, measures, measures_checks, measures_file, records
-from ferlib.device import resolve_device
-from ferlib.errors import FerlibError
-from ferlib.experiments import Experiment, get
+from ferlib import commands, finished, measures, measures_checks, measures_file
+from ferlib.device import resolve_device, use_threads
+from ferlib.errors import BadUsage, FerlibError
+from ferlib.experiments import Experiment
 from ferlib.explain import batches, grad_cam, grad_cams, module_attention
 from ferlib.maps import COARSEST, deepest
 from ferlib.measures_file import numbers
@@ -214,11 +214,10 @@ def recognised(model: nn.Module, data: Pixels, index: np.ndarray) -> list[bool]:
 
 
 def arguments(prog: str = "python -m ferlib.measures_run") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Measures of finished runs' attention maps, written beside their records: shares in zones of the "
-        "face, pointing game, deletion and insertion, randomised weights.",
-        epilog="Exit status: 0 done, 1 failed, 2 bad usage.",
+    parser = commands.parser(
+        prog,
+        "Measures of finished runs' attention maps, written beside their records: shares in zones of the face, "
+        "pointing game, deletion and insertion, randomised weights.",
     )
     add_run_options(parser, seeds="all with a record", runs="the weights")
     add = parser.add_argument
@@ -227,34 +226,17 @@ def arguments(prog: str = "python -m ferlib.measures_run") -> argparse.ArgumentP
     return parser
 
 
+@commands.told
 def main(argv: list[str] | None = None, prog: str = "python -m ferlib.measures_run") -> int:
     """Measure every (ID, seed) asked for; returns the exit status."""
     options = arguments(prog).parse_args(argv)
-    if min(options.seed or [0]) < 0 or options.threads < 0 or options.images < 1:
-        print(
-            "ferlib: --seed and --threads must not be negative, --images must be at least 1", file=sys.stderr
-        )
-        return 2
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    try:
-        device = resolve_device(options.device)
-        for identifier in options.ids:
-            seeds = options.seed or [
-                one["reproducible"]["seed"] for one in records.load_all(options.results, identifier)
-            ]
-            if not seeds:
-                get(identifier)  # an unknown id is told first
-                raise FerlibError(f"{options.results / identifier}: no records; run the experiment first")
-            for seed in seeds:
-                run = finished.load(
-                    identifier, seed, options.results, options.runs, options.data_root, device
-                )
-                path = measures_file.write(options.results, run.record, measure(run, device, options.images))
-                tell(path, measures_file.read(options.results, identifier, seed), options.json)
-    except FerlibError as error:
-        print(f"ferlib: {error}", file=sys.stderr)
-        return 1
+    if options.images < 1:
+        raise BadUsage("--images must be at least 1")
+    use_threads(options.threads)
+    device = resolve_device(options.device)
+    for run in finished.chosen(options, device):
+        path = measures_file.write(options.results, run.record, measure(run, device, options.images))
+        tell(path, measures_file.read(options.results, run.row.id, run.seed), options.json)
     return 0
 
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ferlib import measures, measures_file, records
+from ferlib import measures, measures_file, records, wording
 from ferlib.chapters import REDUCED
 from ferlib.errors import FerlibError
 from ferlib.experiments import get
 from ferlib.measures_claims import FACE
 
 SHOWN = (*FACE, "middle")
+SHARE, HIT = "share in the known regions (%)", "maximum inside (%)"
 
 
 class Run(NamedTuple):
@@ -78,7 +79,7 @@ def mean_faces(results: Path | str, classes: Sequence[str] = ("surprise", "happy
     except FerlibError:
         return {}
     faces = {}
-    for dataset, title in (("ckplus", "CK+"), ("fer2013", "FER2013")):
+    for dataset, title in (("ckplus", "CK+48"), ("fer2013", "FER2013")):
         own = {k.partition("/")[2]: v for k, v in arrays.items() if k.startswith(f"{dataset}/")}
         if own:
             faces[f"{title}, all classes"] = np.mean(list(own.values()), axis=0)
@@ -86,14 +87,14 @@ def mean_faces(results: Path | str, classes: Sequence[str] = ("surprise", "happy
     return faces
 
 
-def name(identifier: str) -> str:
-    """The row's name in its paper's table."""
-    return get(identifier).row
+def full_name(identifier: str) -> str:
+    """The row's name in a table or figure of several papers' rows."""
+    return wording.title(get(identifier))
 
 
 def title(identifier: str, seed: int, run: Run) -> str:
     """A run in a table or figure of several papers' runs; a star where its record is reduced."""
-    return f"{identifier}, seed {seed}" + ("" if run.profile == "full" else REDUCED)
+    return f"{full_name(identifier)}, seed {seed}" + ("" if run.profile == "full" else REDUCED)
 
 
 def percent(value: float) -> str:
@@ -117,7 +118,7 @@ def lines_of(results: Path | str, identifiers: Iterable[str]) -> Iterator[tuple[
             yield title(identifier, seed, run), [run]
         if len(together := whole(runs)) > 1:
             star = "" if all(run.profile == "full" for run in together) else REDUCED
-            yield f"{identifier}, {len(together)} seeds{star}", together
+            yield f"{full_name(identifier)}, {len(together)} seeds{star}", together
 
 
 def overview(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
@@ -130,14 +131,14 @@ def overview(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
     for text, runs in lines_of(results, identifiers):
         found = runs[0].found
         if not lines:
-            even = {"network": "an even map", "layer": "–", "images": "–", "all-zero": "–"}
+            even = {"network": "an even map", "layer": "–", "images": "–", "maps all zero": "–"}
             area = {zone: found["areas"].get(zone) for zone in zones}
             lines.append(even | {zone: "–" if a is None else percent(a) for zone, a in area.items()})
         layer = found["layer"]
         zero = sum(run.found["layers"][layer]["zero"] for run in runs)
         n = len(found["images"]["ids"])
         images = n if len(runs) == 1 else f"{len(runs)} × {n}"
-        line = {"network": text, "layer": layer, "images": images, "all-zero": zero}
+        line = {"network": text, "layer": layer, "images": images, "maps all zero": zero}
         for zone in zones:
             there = all(zone in run.found["areas"] for run in runs)
             values = [run.values([zone]) for run in runs] if there else [np.array([np.nan])]
@@ -147,7 +148,8 @@ def overview(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
                 else interval(measures.over_seeds(values, runs[0].people))
             )
         lines.append(line)
-    return pd.DataFrame(lines).rename(columns={"eyes": "eyes with brows", "brows": "of these brows"})
+    shown = {"eyes": "eyes with brows", "brows": "of these brows"}
+    return pd.DataFrame(lines).rename(columns={zone: f"{shown.get(zone, zone)} (%)" for zone in zones})
 
 
 def interval(one: Mapping[str, float]) -> str:
@@ -158,9 +160,11 @@ def interval(one: Mapping[str, float]) -> str:
 def known(found: Mapping[str, Sequence[Mapping[str, Any]]], area: np.ndarray) -> pd.DataFrame:
     """Shares in the known regions of drawn faces, which have the ``area`` (N,): a line for each network and layer.
 
-    ``found``: by network, for each seed the first of what `measures_run.located` returns, with the mask ``own``.
+    The first line is an even map. ``found``: by network, for each seed the first of what `measures_run.located`
+    returns, with the mask ``own``.
     """
-    lines = []
+    even = {"network": "an even map", "seeds": "–", "layer": "–"}
+    lines: list[dict[str, Any]] = [even | {SHARE: percent(area.mean()), HIT: "–", "maps all zero": "–"}]
     for network, seeds in found.items():
         for layer in seeds[0]:
             share, hit = (
@@ -172,13 +176,13 @@ def known(found: Mapping[str, Sequence[Mapping[str, Any]]], area: np.ndarray) ->
                     "network": network,
                     "seeds": len(seeds),
                     "layer": layer,
-                    "share in the known regions (%)": interval(measures.over_seeds(list(share))),
-                    "area (%)": percent(area.mean()),
-                    "maximum inside (%)": f"{100 * np.nanmean(hit):.0f}",
-                    "all-zero": sum(one[layer]["zero"] for one in seeds),
+                    SHARE: interval(measures.over_seeds(list(share))),
+                    HIT: f"{100 * np.nanmean(hit):.0f}",
+                    "maps all zero": sum(one[layer]["zero"] for one in seeds),
                 }
             )
-    return pd.DataFrame(lines)
+    frame = pd.DataFrame(lines)
+    return frame.drop(columns="seeds") if set(frame["seeds"][1:]) == {1} else frame
 
 
 def placing(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
@@ -193,7 +197,7 @@ def placing(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
         worst = max(moved, key=lambda zone: abs(moved[zone]))
         lines.append(
             {
-                "network": identifier,
+                "network": full_name(identifier),
                 "layer": run.found["layer"],
                 "cells": "×".join(map(str, one["grid"])),
                 "all, mean (px)": f"{np.mean([o.mean() for o in off]):+.1f}",
@@ -266,7 +270,7 @@ def randomised(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
                 "all random": last["mean"],
                 "interval": (last["low"], last["high"]),
                 "other images": float(np.nanmean(others)),
-                "all-zero maps, at most": f"{zero} of {others.shape[1]}",
+                "maps all zero, at most": f"{zero} of {others.shape[1]}",
             }
         )
     return pd.DataFrame(lines)

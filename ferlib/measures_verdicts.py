@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 
 from ferlib import measures
+from ferlib.claims import NAMES
 from ferlib.evaluate import holm
+from ferlib.experiments import get
 from ferlib.measures_claims import CLAIMS, UNTESTED, Claim
-from ferlib.measures_tables import Run, name, percent, points, runs_of
+from ferlib.measures_tables import Run, percent, points, runs_of
+from ferlib.wording import variant
 
 SEEDS = 3  # below so many a verdict is provisional
 
@@ -66,7 +69,8 @@ def verdict(test: Mapping[str, Any] | None, profiles: Iterable[str]) -> str:
 
 def networks(claim: Claim) -> str:
     """The two networks of a claim as their paper's table calls them, size and start of rows from scratch left out."""
-    return " → ".join(name(one).partition(", from scratch")[0] for one in (claim.first, claim.second))
+    both = (variant(get(one)) for one in (claim.first, claim.second))
+    return " → ".join(name.partition(", from scratch")[0] for name in both)
 
 
 def claims(results: Path | str, paper: str | None = None) -> pd.DataFrame:
@@ -83,10 +87,14 @@ def claims(results: Path | str, paper: str | None = None) -> pd.DataFrame:
             {
                 "the text says": f"{claim.text} ({claim.where})",
                 "networks": networks(claim),
-                "share in, %": " + ".join(claim.zones) + area,
-                "first → second": f"{percent(test['before'])} → {percent(test['after'])}" if test else "–",
-                "difference, points": points(test) if test else "–",
-                "by seed": "; ".join(f"{100 * d:+.1f}" for d in test["by_seed"].values()) if test else "–",
+                "share in (%)": " + ".join(claim.zones) + area,
+                "first → second (%)": f"{percent(test['before'])} → {percent(test['after'])}"
+                if test
+                else "–",
+                "difference (points)": points(test) if test else "–",
+                "by seed (points)": "; ".join(f"{100 * d:+.1f}" for d in test["by_seed"].values())
+                if test
+                else "–",
                 "p (Holm)": f"{next(corrected):.2g}" if test else "–",
                 "verdict": verdict(test, [run.profile for run in used]),
             }
@@ -101,19 +109,23 @@ def statements() -> pd.DataFrame:
         how = f"{' + '.join(claim.zones)}: {networks(claim)}" + (
             f" ({claim.reading})" if claim.reading else ""
         )
-        line = {"paper": claim.paper, "the text says": f"{claim.text} ({claim.where})", "tested as": how}
+        line = {
+            "paper": NAMES[claim.paper],
+            "the text says": f"{claim.text} ({claim.where})",
+            "tested as": how,
+        }
         known = lines.setdefault((claim.paper, line["the text says"]), line)
         if known is not line:
             known["tested as"] += f"; {how}"
     for one in UNTESTED:
         text = f"{one.text} ({one.where})"
         lines[one.paper, text] = {
-            "paper": one.paper,
+            "paper": NAMES[one.paper],
             "the text says": text,
             "tested as": f"not: {one.reason}",
         }
     papers = dict.fromkeys(paper for paper, _ in lines)
-    return pd.DataFrame([line for paper in papers for line in lines.values() if line["paper"] == paper])
+    return pd.DataFrame([line for paper in papers for key, line in lines.items() if key[0] == paper])
 
 
 WAYS = {

@@ -15,6 +15,7 @@ import re
 import sys
 from pathlib import Path
 
+from ferlib import commands
 from ferlib.errors import FerlibError
 from ferlib.predict import add_network_options, chosen, predict, read_image
 
@@ -72,11 +73,10 @@ def pick(folder: Path, expression: str, rng: random.Random) -> Path:
 
 
 def arguments(prog: str = "python -m ferlib.mood") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="A song from a folder for the expression of the face in a picture (Nan et al. 2022, Fig. 10).",
-        epilog=f"Moods come from FOLDER/{TAGS} (file,mood) or from words in the files' names. "
-        "Exit status: 0 done, 1 failed, 2 bad usage.",
+    parser = commands.parser(
+        prog,
+        "A song from a folder for the expression of the face in a picture (Nan et al. 2022, Fig. 10).",
+        f"Moods come from FOLDER/{TAGS} (file,mood) or from words in the files' names.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("image", type=Path, metavar="IMAGE")
@@ -85,16 +85,13 @@ def arguments(prog: str = "python -m ferlib.mood") -> argparse.ArgumentParser:
     return parser
 
 
+@commands.told
 def main(argv: list[str] | None = None, prog: str = "python -m ferlib.mood") -> int:
     """Print the song's path; returns the exit status."""
     options = arguments(prog).parse_args(argv)
-    try:
-        tagged(options.folder)  # a folder that cannot be used is told before the network is loaded
-        found = predict(chosen(options), read_image(options.image), detect=not options.no_detect)
-        song = pick(options.folder, found["label"], random.Random(options.draw))
-    except FerlibError as error:
-        print(f"ferlib: {error}", file=sys.stderr)
-        return 1
+    tagged(options.folder)  # a folder that cannot be used is told before the network is loaded
+    found = predict(chosen(options), read_image(options.image), detect=not options.no_detect)
+    song = pick(options.folder, found["label"], random.Random(options.draw))
     if options.json:
         print(json.dumps({"image": str(options.image), "song": str(song), **found}, indent=1))
     else:

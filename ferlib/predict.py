@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ferlib import weights
+from ferlib import commands, weights
 from ferlib.detect import Face, crop, find_faces
 from ferlib.errors import FerlibError
 from ferlib.recipe import with_mirror
@@ -119,26 +119,22 @@ def chosen(options: argparse.Namespace) -> Ready:
 
 
 def arguments(prog: str = "python -m ferlib.predict") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="The expression of the largest face in each picture, as annotators would label it.",
-        epilog="A label says what a face looks like, not what a person feels. "
-        "Exit status: 0 done, 1 failed for a picture, 2 bad usage.",
+    parser = commands.parser(
+        prog,
+        "The expression of the largest face in each picture, as annotators would label it.",
+        "A label says what a face looks like, not what a person feels. A picture that fails does not stop the others.",
     )
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     add_network_options(parser)
     return parser
 
 
+@commands.told
 def main(argv: list[str] | None = None, prog: str = "python -m ferlib.predict") -> int:
     """Predict; returns the exit status. A picture that fails is told and does not stop the others."""
     options = arguments(prog).parse_args(argv)
     found, failed = [], False
-    try:
-        ready = chosen(options)
-    except FerlibError as error:
-        print(f"ferlib: {error}", file=sys.stderr)
-        return 1
+    ready = chosen(options)
     if not options.json:
         print(f"{ready.name}: {ready.about()}")
     for path in options.images:

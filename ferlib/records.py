@@ -2,9 +2,10 @@
 
 A record has three parts: ``reproducible`` (equal for two runs of one seed on one machine, and for an
 interrupted and an uninterrupted run) with its ``sha256``, ``run`` (times, throughput, memory, commit)
-and ``command``. Files are written to a temporary name, synced and renamed. When a record is replaced,
-the new predictions wait as ``.npz.new`` until the record itself is there, and `read_predictions` knows
-of it: whenever the power goes, a reader finds the old pair or the new one.
+and ``command``; other measurements have the same form (`seal`, `unseal`). Files are written to a temporary
+name, synced and renamed. When a record is replaced, the new predictions wait as ``.npz.new`` until the record
+itself is there, and `read_predictions` knows of it: whenever the power goes, a reader finds the old pair or the
+new one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -59,6 +60,47 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """RecordError in one line where ``path`` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordError(
+            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
+        ) from None
+
+
+@contextlib.contextmanager
+def reading(path: Path, command: str, missing: str = "no such file") -> Iterator[None]:
+    """RecordError in one line where a file is missing or damaged (any ValueError); ``command`` makes it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise RecordError(f"{error.filename or path}: {missing}; `{command}`") from None
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).partition("\n")[0]
+        raise RecordError(f"{path}: cannot be read ({reason}); make it again: `{command}`") from None
+
+
+def put(path: Path, write: Callable[[BinaryIO], object]) -> Path:
+    """`write_atomically`; returns ``path``, RecordError in one line where it cannot be written."""
+    with writing(path):
+        write_atomically(path, write)
+    return path
+
+
+def put_json(path: Path, value: Any) -> Path:
+    """`put` for JSON."""
+    text = lines(value)
+    return put(path, lambda file: file.write(text))
+
+
+def lines(value: Any) -> bytes:
+    """JSON as records hold it, an entry a line; ValueError for NaN."""
+    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
+
+
 def writable(folder: Path) -> None:
     """Make ``folder``; RecordError in one line where nothing can be written to it."""
     try:
@@ -78,6 +120,34 @@ def canonical(value: Any) -> bytes:
 
 def sha256(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def checksum(found: Mapping[str, Any]) -> str:
+    """sha256 of all entries but ``sha256`` itself."""
+    return sha256({key: value for key, value in found.items() if key != "sha256"})
+
+
+def seal(
+    schema: int, reproducible: Mapping[str, Any], run: Mapping[str, Any], command: str
+) -> dict[str, Any]:
+    """What was measured as a record; ``reproducible`` becomes plain JSON in the order of its keys."""
+    reproducible = json.loads(canonical(reproducible))
+    return {
+        "schema": schema,
+        "reproducible": reproducible,
+        "sha256": sha256(reproducible),
+        "run": run,
+        "command": command,
+    }
+
+
+def unseal(record: Any, schema: int) -> dict[str, Any]:
+    """``record`` itself; ValueError where it is of another schema or its checksum does not hold."""
+    if not isinstance(record, dict) or record.get("schema") != schema:
+        raise ValueError(f"not of schema {schema}")
+    if sha256(record.get("reproducible")) != record.get("sha256"):
+        raise ValueError("checksum does not match, it was edited or damaged")
+    return record
 
 
 def arrays_sha256(arrays: dict[str, np.ndarray]) -> str:
@@ -164,33 +234,18 @@ def write(
 
     Raises RecordError instead of replacing a record that holds more evidence.
     """
-    reproducible = {**reproducible, "predictions_sha256": arrays_sha256(arrays)}
-    reproducible = json.loads(canonical(reproducible))
-    record = {
-        "schema": SCHEMA,
-        "reproducible": reproducible,
-        "sha256": sha256(reproducible),
-        "run": run,
-        "command": command,
-    }
+    record = seal(SCHEMA, {**reproducible, "predictions_sha256": arrays_sha256(arrays)}, run, command)
     path = path_of(results, reproducible["experiment"]["id"], reproducible["seed"])
     validate(record, str(path))
-    text = (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
-    try:
-        with one_writer(path.parent):
-            heal(path)
-            if path.exists() and evidence(read(path)) > evidence(record):
-                raise RecordError(
-                    f"{path}: holds a run with more evidence and is kept; write to another folder"
-                )
-            waiting = path.with_suffix(".npz.new")
-            write_atomically(waiting, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
-            write_atomically(path, lambda file: file.write(text))
-            os.replace(waiting, path.with_suffix(".npz"))
-    except OSError as error:
-        raise RecordError(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
-        ) from None
+    text = lines(record)
+    with writing(path), one_writer(path.parent):
+        heal(path)
+        if path.exists() and evidence(read(path)) > evidence(record):
+            raise RecordError(f"{path}: holds a run with more evidence and is kept; write to another folder")
+        waiting = path.with_suffix(".npz.new")
+        write_atomically(waiting, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+        write_atomically(path, lambda file: file.write(text))
+        os.replace(waiting, path.with_suffix(".npz"))
     return path
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ferlib.errors import RecordError
-from ferlib.records import write_atomically
+from ferlib.records import put_json
 
 SCHEMA = 1
 BUSY = 0.5  # load average from which a machine is not idle
@@ -90,9 +90,7 @@ def write(snapshot: dict[str, Any], path: Path) -> Path:
             raise RecordError(
                 f"{path}: also holds {names} and is kept; measure them too, or name another file"
             )
-    text = json.dumps(validate(snapshot, str(path)), indent=1, allow_nan=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
-    return path
+    return put_json(path, validate(snapshot, str(path)))
 
 
 def read(path: Path) -> dict[str, Any]:

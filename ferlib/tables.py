@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ferlib import records
-from ferlib.evaluate import mcnemar_exact, paired_bootstrap, wilson
+from ferlib.evaluate import holm, mcnemar_exact, paired_bootstrap, wilson
 from ferlib.experiments import EXPERIMENTS, Experiment, settings_of
 
 READINGS = {
@@ -174,9 +174,6 @@ def pairs(results: Path | str, first: str, second: str, reading: str = "val_sele
 
 def paired(found: list[Pair]) -> pd.DataFrame:
     """Comparisons as a table, with McNemar's p also after Holm's correction over the table."""
-    from statsmodels.stats.multitest import multipletests
-
-    holm = multipletests([pair.p for pair in found], method="holm")[1] if found else []
     return pd.DataFrame(
         [
             {
@@ -190,7 +187,7 @@ def paired(found: list[Pair]) -> pd.DataFrame:
                 "McNemar p": f"{pair.p:.2g}",
                 "after Holm": f"{corrected:.2g}",
             }
-            for pair, corrected in zip(found, holm, strict=True)
+            for pair, corrected in zip(found, holm([pair.p for pair in found]), strict=True)
         ]
     )
 

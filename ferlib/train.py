@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from ferlib import checkpoint, outcome, records
+from ferlib import checkpoint, commands, outcome, records
 from ferlib.checkpoint import load_weights
 from ferlib.data.dataset import FaceDataset
 from ferlib.data.duplicates import seen_in_training
@@ -33,7 +33,7 @@ from ferlib.engine import (
     restore,
     start,
 )
-from ferlib.errors import FerlibError
+from ferlib.errors import BadUsage, FerlibError
 from ferlib.experiments import Experiment, get, quick
 from ferlib.interrupt import EXIT_STOPPED, Busy, Interrupted, Stop, exclusive
 from ferlib.models import count_parameters
@@ -245,14 +245,13 @@ def mistakes(options: argparse.Namespace) -> str | None:
     return None
 
 
+@commands.told
 def main(argv: list[str] | None = None, prog: str = "python -m ferlib.train") -> int:
     """Run every (ID, seed) asked for; returns the exit status."""
     began = time.monotonic()
     options = arguments(prog).parse_args(argv)
-    wrong = mistakes(options)
-    if wrong:
-        print(f"ferlib: {wrong}", file=sys.stderr)
-        return 2
+    if wrong := mistakes(options):
+        raise BadUsage(wrong)
     try:
         originals = [get(identifier) for identifier in options.ids]
         pairs = [(row, k) for row in originals for k in (options.seed or row.seeds)]
@@ -268,9 +267,6 @@ def main(argv: list[str] | None = None, prog: str = "python -m ferlib.train") ->
     except (Busy, Interrupted) as error:
         print(f"ferlib: {error}", file=sys.stderr)
         return EXIT_STOPPED
-    except FerlibError as error:
-        print(f"ferlib: {error}", file=sys.stderr)
-        return 1
     return 0
 
 

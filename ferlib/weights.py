@@ -118,10 +118,7 @@ def save(ready: Ready, folder: Path = FOLDER) -> Path:
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "record": dict(ready.facts),
     }
-    facts["sha256"] = records.sha256(facts)
-    text = (json.dumps(facts, indent=1, allow_nan=False) + "\n").encode()
-    records.write_atomically(card, lambda file: file.write(text))
-    return card
+    return records.put_json(card, {**facts, "sha256": records.checksum(facts)})
 
 
 def load(name: str, folder: Path = FOLDER) -> Ready:
@@ -141,12 +138,11 @@ def read(card: Path) -> Ready:
     weights = card.with_suffix(".safetensors")
     try:
         facts = json.loads(card.read_text())
-        wanted = facts.pop("sha256")
-        intact = facts["schema"] == SCHEMA and records.sha256(facts) == wanted
+        intact = facts["schema"] == SCHEMA and records.checksum(facts) == facts["sha256"]
         for key, kind in KEYS.items():
             intact = intact and isinstance(facts[key], kind)
         same = hashlib.sha256(weights.read_bytes()).hexdigest() == facts["weights_sha256"]
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise FerlibError(
             f"{card}: card or weights cannot be read ({reason}); get both files again"

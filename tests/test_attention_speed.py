@@ -59,6 +59,7 @@ def test_the_file_and_its_tables(tmp_path, capsys, monkeypatch):
     attention_speed.write(tmp_path, found)
     assert attention_speed.read(tmp_path) == json.loads(json.dumps(found))
     (line,) = attention_speed.map_lines(found)
+    assert line["network"] == "MSCA-ResNet: neither SENet nor BN"
     assert line["layer"] == "unit3, 6×6" and line["within 120 s"] == "yes"
     found["maps"][0]["all"]["seconds"] = 121
     assert attention_speed.map_lines(found)[0]["within 120 s"] == "no"

@@ -261,12 +261,50 @@ def test_page_holds_every_claim(judged):
         assert list(page.COLUMNS)[column] == name
 
 
+def test_cells_of_the_page_have_units_and_real_minus_signs():
+    rate = judge.Judgement(CLAIM, "lower", ours="66.68", difference=-1.33, low=-2.5, high=0.25)
+    assert (page.ours(rate), page.interval(rate)) == ("66.68 %", "-1.33 [-2.5, +0.2]")
+    assert "<td>66.68 %</td>" in page.html([rate]) and "−1.33 [−2.5, +0.2]</td>" in page.html([rate])
+    gain = replace(rate, claim=replace(CLAIM, kind="gain", check="order"), ours="-0.17")
+    assert page.ours(gain) == "-0.17 points" and page.ours(replace(gain, ours="–")) == "–"
+    assert (
+        page.ours(replace(rate, claim=replace(CLAIM, quantity="test loss", kind="metric", unit="")))
+        == "66.68"
+    )
+    count = replace(CLAIM, kind="count", check="audit", unit="images")
+    differences = (0, -200.0, 1234.0)
+    found = [page.interval(judge.Judgement(count, "higher", difference=d)) for d in differences]
+    assert found == ["0", "-200", "+1,234"]
+    assert page.interval(judge.Judgement(CLAIM, "higher", difference=0.0)) == "+0.00"
+    assert page.printed(replace(CLAIM, unit="fraction")) == "68.01"
+    assert (
+        page.what(replace(CLAIM, model="2 (SENet)", quantity="lambda_1 = 7 at 48x48"))
+        == "SENet: λ₁ = 7 at 48×48"
+    )
+
+
+def test_missing_rows_are_counted_where_they_are_many(tmp_path):
+    sweep = [name for name in EXPERIMENTS if name.startswith("gcca_vgg-fer2013-pair")]
+    claim = replace(CLAIM, paper="gcca_vgg", check="order", kind="words", experiment=sweep[0])
+    many = judge.direction(replace(claim, against=" ".join(sweep[1:])), tmp_path).why
+    assert many.startswith(f"no run of {len(sweep)} rows, for example Model 6") and many.count("λ₁") == 2
+    few = judge.direction(replace(claim, against=sweep[1]), tmp_path).why
+    assert few.startswith("no run of Model 6") and few.count("λ₁") == 2 and "rows" not in few
+
+
 def test_whole_counts_hide_nothing(monkeypatch):
-    parts = [replace(CLAIM, id=f"p-{i}", kind="count", printed=n) for i, n in enumerate(("25,060", "3,152"))]
+    count = replace(CLAIM, kind="count", unit="images")
+    parts = [replace(count, id=f"p-{i}", printed=n) for i, n in enumerate(("25,060", "3,152"))]
     monkeypatch.setattr(judge, "load", lambda paper: tuple(parts))
     total = replace(CLAIM, kind="count", check="arithmetic", against="p-0 + p-1")
     assert judge.from_arithmetic(replace(total, printed="28,212"), "results").verdict == "reproduced"
-    assert judge.from_arithmetic(replace(total, printed="28,213"), "results").verdict == "contradicts itself"
+    found = judge.from_arithmetic(replace(total, printed="28,213"), "results")
+    assert found.verdict == "contradicts itself" and found.ours == "28,212"
+    assert found.why == "from the paper's own 25,060 + 3,152"
+    known = {claim.id: claim for claim in parts}
+    known["p-2"] = replace(CLAIM, printed="1, 773")
+    assert judge.as_printed("100 * ( p-0 - p-1 )", known) == "100 × (25,060 − 3,152)"
+    assert judge.as_printed("p-2 / p-1", known) == "1,773 % / 3,152"
 
 
 def test_stability_is_an_f_test():

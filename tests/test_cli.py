@@ -19,7 +19,11 @@ def call(*arguments, **environment):
     return RUNNER.invoke(cli.app, list(arguments), env=environment)
 
 
-@pytest.mark.parametrize("words", [[], ["data"], ["data", "check"], ["data", "fetch"], ["list"], ["run"]])
+OWN = ("run", "explain", "measure", "predict", "mood", "weights", "detect", "claims", "bench", "explorer")
+HELPED = [[], ["data"], ["data", "check"], ["data", "fetch"], ["list"], ["book"], *([name] for name in OWN)]
+
+
+@pytest.mark.parametrize("words", HELPED)
 def test_help(words):
     result = call(*words, "--help")
     assert result.exit_code == 0 and "usage" in result.stdout.lower()

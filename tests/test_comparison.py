@@ -203,7 +203,7 @@ def test_networks_with_some_folds_wait(tmp_path):
         (name, x, accuracy, low, high, twin), *rest = comparison.points(found, cost, what)
         assert (name, x, twin, rest) == ("SE-CNN", cost["se_cnn"][what] / unit, "SE-CNN without SE", [])
         assert low < accuracy < high and accuracy == pytest.approx(80)
-    assert list(comparison_tables.summary(found, cost)["accuracy"]) == ["80.00"]
+    assert list(comparison_tables.summary(found, cost)["accuracy (%)"]) == ["80.00"]
 
 
 def test_without_records_there_is_nothing(tmp_path):

@@ -143,7 +143,7 @@ def test_nothing_measured_is_none(measured):
     measured(rate(model="amdcnn"))
     assert cost.seconds(ROW) is None  # only another model, and no median
     measured(rate())
-    assert cost.seconds(ROW, device="cuda") is None and cost.gpu_hours([ROW]) is None
+    assert cost.seconds(ROW, device="cuda") is None
     assert cost.seconds(on("affectnet")) is None
 
 
@@ -273,11 +273,6 @@ def test_table_sums_seeds_of_known_rows(measured):
     assert found["unknown"] == [ROW.id] and found["rows"][2]["seconds"] is None
     assert found["rows"][0]["seconds_per_seed"] == pytest.approx(63)
     assert json.loads(json.dumps(found)) == found
-
-
-def test_gpu_hours(measured):
-    measured(rate(train=100, infer=280, kind="cuda", device="Some GPU"))
-    assert cost.gpu_hours([replace(ROW, seeds=(0, 1))]) == pytest.approx(126 / 3600)
 
 
 @pytest.mark.parametrize(

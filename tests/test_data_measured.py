@@ -396,6 +396,11 @@ def test_tables_and_figures_of_an_audit(whole, tmp_path: Path) -> None:
     images = audit_tables.images(part).set_index("class")
     assert images.loc["happy", "FER2013 train"] == "12" and images.loc["neutral", "CK+48 all"] == "–"
     assert list(images.columns[:3]) == ["FER2013 train", "FER2013 val", "FER2013 test"]
+    named = [
+        *audit_tables.agreement(part)["else mostly"].str.partition(" ")[0],
+        *audit_tables.imbalance(part)["rarest"],
+    ]
+    assert {name for text in named for name in text.split(", ")} <= set(audit_tables.ORDER)
     heat = shown[2].axes[0]
     ticks = [[t.get_text() for t in axis.get_ticklabels()] for axis in (heat.yaxis, heat.xaxis)]
     assert ticks[0] == list(audit_tables.ORDER[:-1]) and ticks[1] == [*audit_tables.ORDER, audit_labels.NONE]
@@ -422,7 +427,7 @@ def test_what_copies_add(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert audit_tables.effect(get("se_cnn-se"), tmp_path, audit) is None
     frame = audit_tables.without_copies(tmp_path, audit)
     assert frame["copies add (points)"].str.startswith("+6.00 [").all() and len(frame) == 1
-    line = audit_tables.on_fer2013(tmp_path).set_index("label").loc["se_cnn: Original CNN"]
+    line = audit_tables.on_fer2013(tmp_path).set_index("label").loc["SE-CNN: Original CNN"]
     assert line["ours"] == pytest.approx(66) and line["low"] < 66 < line["high"]
 
 
@@ -435,13 +440,13 @@ def test_networks_by_frame_and_by_person(tmp_path: Path) -> None:
 
     def line() -> dict[str, str]:
         found = audit_tables.by_subject(tmp_path)
-        assert list(found["model"]) == ["msca_resnet: 2 (SENet)"]
+        assert list(found["network"]) == ["MSCA-ResNet: SENet"]
         return dict(found.iloc[0])
 
     first = line()
     assert first["by person (%)"] == "–" and first["folds"] == "0 of 5" and first["fall (points)"] == "–"
     assert first["frames at random (%)"].startswith("90.00 [") and first["seeds"] == "1 and 0"
-    assert "- msca_resnet, 5 folds: 2" in audit_tables.waiting_by_subject(tmp_path)
+    assert "- MSCA-ResNet, 5 folds: SENet" in audit_tables.waiting_by_subject(tmp_path)
     for seed in (0, 1):
         for k in range(5):
             ids = [f"S{k}{i // 10:02d}_001_{i}" for i in range(100)]
@@ -450,7 +455,7 @@ def test_networks_by_frame_and_by_person(tmp_path: Path) -> None:
         if seed == 0:
             record_path(tmp_path, f"{row}-grouped4", 0).unlink()
             assert line()["folds"] == "4 of 5" and line()["by person (%)"] == "–"
-            assert "- msca_resnet, 1 fold: 2" in audit_tables.waiting_by_subject(tmp_path)
+            assert "- MSCA-ResNet, 1 fold: SENet" in audit_tables.waiting_by_subject(tmp_path)
             record(tmp_path, f"{row}-grouped4", 0, 0.6, dataset="ckplus", profile="full", ids=ids)
             single = line()["by person (%)"]
     both = line()
@@ -460,11 +465,12 @@ def test_networks_by_frame_and_by_person(tmp_path: Path) -> None:
         single, both["by person (%)"]
     )]  # fmt: skip
     assert width[1] > width[0] + 5  # the seeds are ten points apart
-    assert "2 (SENet)" not in audit_tables.waiting_by_subject(tmp_path)
+    assert "fold: SENet" not in audit_tables.waiting_by_subject(tmp_path)
     # two networks of one cell: either will do
     assert (
         sum(
-            "our method" in text.casefold() for text in audit_tables.waiting_by_subject("nowhere").split("; ")
+            "full method" in text.casefold()
+            for text in audit_tables.waiting_by_subject("nowhere").split("; ")
         )
         <= 1
     )
@@ -472,11 +478,12 @@ def test_networks_by_frame_and_by_person(tmp_path: Path) -> None:
 
 def test_networks_that_wait_for_a_record(tmp_path: Path) -> None:
     before = audit_tables.waiting_for_copies(tmp_path)
-    assert "- se_cnn, FER2013: " in before and "- amdcnn, FER2013 and FERPlus: baseline+MCBAM+3ACs" in before
+    assert "- SE-CNN, FER2013: " in before and "- AMDCNN, FER2013 and FERPlus: baseline+MCBAM+3ACs" in before
     record(tmp_path, "amdcnn-fer2013-acs3", 0)
     after = audit_tables.waiting_for_copies(tmp_path)
-    assert "- amdcnn, FERPlus: baseline+MCBAM+3ACs" in after
-    assert "- amdcnn, FER2013 and FERPlus: baseline;" in after
+    assert "- AMDCNN, FERPlus: baseline+MCBAM+3ACs" in after
+    assert "SE-CNN without SE; " in after and "fold" not in after and "from scratch" not in after
+    assert "- AMDCNN, FER2013 and FERPlus: baseline;" in after
 
 
 def test_what_copies_add_over_seeds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -119,3 +119,7 @@ def test_command_tells_what_is_missing(tmp_path, capsys):
     record(tmp_path, ID, 0, dataset="ckplus", profile="full")
     assert heads.main([ID, "--results", str(tmp_path), "--runs", str(tmp_path / "runs")]) == 1
     assert "no such weights" in capsys.readouterr().err
+    assert heads.main([ID, "--seed", "-1"]) == 2
+    assert heads.main([ID, "--results", str(tmp_path / "none")]) == 1
+    negative, missing = capsys.readouterr().err.splitlines()
+    assert "must not be negative" in negative and "no records" in missing

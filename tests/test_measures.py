@@ -498,7 +498,7 @@ def test_claims_without_measures(tmp_path):
 def test_every_paper_has_its_sentences():
     """Each of the five papers speaks of its attention; each sentence has a test or a reason why it has none."""
     frame = measures_verdicts.statements()
-    assert set(frame["paper"]) == {"amdcnn", "gcca_vgg", "a_mobilenet", "se_cnn", "msca_resnet"}
+    assert set(frame["paper"]) == {"AMDCNN", "GCCA-VGG16", "A-MobileNet", "SE-CNN", "MSCA-ResNet"}
     texts = {(c.paper, c.text, c.where) for c in measures_claims.CLAIMS}
     assert len(frame) == len(texts) + len(measures_claims.UNTESTED)
     assert all(one.reason for one in measures_claims.UNTESTED)
@@ -526,10 +526,10 @@ def test_claims_from_measures(tmp_path):
     kept(tmp_path, "amdcnn-ckplus-mcbam", 0.18, seed=1)  # no partner
     frame = measures_verdicts.claims(tmp_path, "amdcnn")
     assert frame["verdict"].tolist() == ["provisional: opposite"] * 3 + ["provisional: holds"]
-    assert frame["by seed"].tolist() == ["-5.0", "-2.0", "-15.0", "+9.0"]
-    assert frame["difference, points"][0].startswith("-5.0 [")
-    assert frame["difference, points"][3].startswith("+9.0 [")  # three zones, 3 points each
-    assert frame["share in, %"][3] == "eyes + nose + mouth (area 36.0)"
+    assert frame["by seed (points)"].tolist() == ["-5.0", "-2.0", "-15.0", "+9.0"]
+    assert frame["difference (points)"][0].startswith("-5.0 [")
+    assert frame["difference (points)"][3].startswith("+9.0 [")  # three zones, 3 points each
+    assert frame["share in (%)"][3] == "eyes + nose + mouth (area 36.0)"
     other = measures_verdicts.choices(tmp_path, measures_claims.CLAIMS[3])
     assert other["map of"].tolist() == ["unit3", "unit2"]
     assert other["maximum inside"][1].startswith("+9.0 [")
@@ -537,10 +537,10 @@ def test_claims_from_measures(tmp_path):
     assert len(ways) == 6 and ways["unit3", "share"]["mean"] == pytest.approx(0.09, abs=1e-3)
     table = measures_tables.overview(tmp_path, ["amdcnn-ckplus-cbam", "amdcnn-ckplus-mcbam"])
     assert table["network"].tolist()[0] == "an even map" and len(table) == 5
-    assert table["network"].tolist()[4] == "amdcnn-ckplus-mcbam, 2 seeds *"
-    assert table["images"].tolist()[4] == "2 × 30" and table["all-zero"].tolist()[1:] == [1, 1, 1, 2]
-    assert table["eyes with brows"].tolist()[0] == "16.0"
-    assert table["of these brows"].tolist() == ["–"] * 5  # measured before they had a mask of their own
+    assert table["network"].tolist()[4] == "AMDCNN: baseline+MCBAM, CK+48, 2 seeds *"
+    assert table["images"].tolist()[4] == "2 × 30" and table["maps all zero"].tolist()[1:] == [1, 1, 1, 2]
+    assert table["eyes with brows (%)"].tolist()[0] == "16.0"
+    assert table["of these brows (%)"].tolist() == ["–"] * 5  # measured before they had a mask of their own
     removed = measures_tables.removal(tmp_path, ["amdcnn-ckplus-cbam"])
     assert removed["deletion: map, random"][0] == "0.30, 0.53"
     assert removed["insertion: difference"][0].startswith("+0.13 [")
@@ -555,17 +555,18 @@ def test_three_seeds_make_one_interval_and_a_verdict(tmp_path):
         kept(tmp_path, "amdcnn-ckplus-mcbam", 0.3 + 12 * shift, seed=seed, profile="full")
     frame = measures_verdicts.claims(tmp_path, "amdcnn")
     assert frame["verdict"].tolist() == ["holds", "not shown", "holds", "not shown"]
-    assert frame["by seed"][0] == "+10.0; +11.0; +9.0"
-    low, high = json.loads(frame["difference, points"][0].partition(" ")[2].replace("+", ""))
+    assert frame["by seed (points)"][0] == "+10.0; +11.0; +9.0"
+    low, high = json.loads(frame["difference (points)"][0].partition(" ")[2].replace("+", ""))
     half = 100 * student.ppf(0.975, 2) * 0.01 / 3**0.5  # nothing but the seeds differs: 2.5 points
     assert (low, high) == (pytest.approx(10 - half, abs=0.2), pytest.approx(10 + half, abs=0.2))
     table = measures_tables.overview(tmp_path, ["amdcnn-ckplus-cbam"])
-    assert table["network"].tolist()[-1] == "amdcnn-ckplus-cbam, 3 seeds"
-    cells = [cell.partition(" ") for cell in table["nose"].tolist()[1:]]
+    assert table["network"].tolist()[-1] == "AMDCNN: baseline+CBAM, CK+48, 3 seeds"
+    cells = [cell.partition(" ") for cell in table["nose (%)"].tolist()[1:]]
     one, *_, together = [high - low for low, high in (json.loads(bounds) for _, _, bounds in cells)]
     assert float(cells[-1][0]) == pytest.approx(30, abs=0.6) and together > 2 * one
     for make in (measures_tables.removal, measures_tables.randomised):
-        assert make(tmp_path, ["amdcnn-ckplus-cbam"])["network"].tolist()[-1] == "amdcnn-ckplus-cbam, 3 seeds"
+        names = make(tmp_path, ["amdcnn-ckplus-cbam"])["network"].tolist()
+        assert names[-1] == "AMDCNN: baseline+CBAM, CK+48, 3 seeds"
     tests = measures_tables.removal_tests(tmp_path, ["amdcnn-ckplus-cbam"])
     assert [t["deletion"]["seeds"] for t in tests.values()] == [1, 1, 1, 3]
     shown = measures_tables.rounded(measures_tables.randomised(tmp_path, ["amdcnn-ckplus-cbam"]))
@@ -582,7 +583,7 @@ def test_seeds_on_other_images_are_not_put_together(tmp_path):
         found["reproducible"]["data"]["fingerprint"] = "f"
         measures_file.write(tmp_path, found, facts(0.2, n))
     names = measures_tables.overview(tmp_path, ["amdcnn-ckplus-cbam"])["network"].tolist()
-    assert names[1:] == ["amdcnn-ckplus-cbam, seed 0", "amdcnn-ckplus-cbam, seed 1"]
+    assert names[1:] == [f"AMDCNN: baseline+CBAM, CK+48, seed {k}" for k in (0, 1)]
     runs = measures_tables.runs_of(tmp_path, "amdcnn-ckplus-cbam")
     assert list(measures_verdicts.common(runs, runs)) == [0]
 
@@ -591,9 +592,11 @@ def test_known_regions_over_seeds():
     one = {"unit1": {"zero": 1, "share": {"own": [0.5, None, 0.3]}, "hit": {"own": [1.0, None, 0.0]}}}
     two = {"unit1": {"zero": 0, "share": {"own": [0.7, 0.6, 0.5]}, "hit": {"own": [1.0, 1.0, 0.0]}}}
     frame = measures_tables.known({"trained": [one, two], "random": [two]}, np.array([0.1, 0.2, 0.3]))
-    assert frame["seeds"].tolist() == [2, 1] and frame["all-zero"].tolist() == [1, 0]
-    assert frame["share in the known regions (%)"][0].startswith("53.3 [")
-    assert frame["area (%)"][0] == "20.0" and frame["maximum inside (%)"].tolist() == ["60", "67"]
+    assert frame["seeds"].tolist() == ["–", 2, 1] and frame["maps all zero"].tolist() == ["–", 1, 0]
+    assert frame["share in the known regions (%)"][0] == "20.0"  # of an even map: the area
+    assert frame["share in the known regions (%)"][1].startswith("53.3 [")
+    assert frame["maximum inside (%)"].tolist() == ["–", "60", "67"]
+    assert "seeds" not in measures_tables.known({"a": [one], "b": [two]}, np.array([0.1, 0.2, 0.3]))
 
 
 def test_figures(tmp_path):
@@ -609,6 +612,9 @@ def test_figures(tmp_path):
     assert figure.axes[0].lines[0].get_ydata().tolist() == [0.9, 0.1]
     figure = measures_figures.randomised(runs)
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["classifier", "unit3"]
+    for seed in ("seed 0", "3 seeds *"):
+        lines = measures_figures.wrapped(f"AMDCNN: baseline+MCBAM, CK+48, {seed}", 36).splitlines()
+        assert lines == ["AMDCNN: baseline+MCBAM, CK+48,", seed]
     faces = measures_figures.zones({"mean": np.random.default_rng(0).random((48, 48))})
     assert len(faces.axes[0].patches) == 4
     images, masks = np.zeros((2, 8, 8), np.uint8), np.zeros((2, 8, 8), bool)

@@ -24,7 +24,14 @@ History = Callable[..., tuple[bool | None, str]]
 # nothing -> (holds, what is so): costs of networks, counts that the makers of a dataset publish
 Fact = Callable[[], tuple[bool, str]]
 
-PAPERS = ("amdcnn", "gcca_vgg", "a_mobilenet", "se_cnn", "msca_resnet")
+NAMES = {  # of the papers' networks
+    "amdcnn": "AMDCNN",
+    "gcca_vgg": "GCCA-VGG16",
+    "a_mobilenet": "A-MobileNet",
+    "se_cnn": "SE-CNN",
+    "msca_resnet": "MSCA-ResNet",
+}
+PAPERS = tuple(NAMES)
 KINDS = ("accuracy", "metric", "gain", "count", "size", "test", "words")
 CHECKS = (
     "record",

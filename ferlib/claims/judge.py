@@ -43,6 +43,7 @@ from ferlib.claims.verdicts import (
 from ferlib.comparison import couple
 from ferlib.evaluate import mcnemar_exact
 from ferlib.experiments import EXPERIMENTS, Experiment
+from ferlib.wording import variant
 
 READINGS = ("val_selected", "paper_style")
 NEED_RUNS = ("record", "gain", "order", "words", "history", "attention", "heads", "t_test", "spread")
@@ -169,7 +170,7 @@ def direction(claim: Claim, results: Path | str) -> Judgement:
     parts = {row.id: tables.parts_of(results, row.id) for row in (first, *rest)}
     empty = [row for row in (first, *rest) if not parts[row.id]]
     if empty:
-        return Judgement(claim, missing(empty[0]), why="no run of " + ", ".join(row.row for row in empty))
+        return Judgement(claim, missing(empty[0]), why=f"no run of {named(empty)}")
     sign = -1 if claim.kind == "gain" and (claim.value or 0) < 0 else 1
     verdicts: dict[str, str] = {}
     said: list[str] = []
@@ -194,6 +195,13 @@ def direction(claim: Claim, results: Path | str) -> Judgement:
     )
 
 
+def named(rows: Sequence[Experiment], most: int = 3) -> str:
+    """Rows in a sentence: all of them where they are few, else how many and the first two."""
+    if len(rows) <= most:
+        return "; ".join(map(variant, rows))
+    return f"{len(rows)} rows, for example {'; '.join(map(variant, rows[:2]))}"
+
+
 def gain_over(
     other: Experiment, row: Experiment, results: Path | str, reading: str
 ) -> tuple[float | None, str]:
@@ -207,7 +215,7 @@ def gain_over(
             for r in (other, row)
         ]
         gain = 100 * float(means[1] - means[0])
-        return gain, f"{chapters.signed(gain)} over {other.row} on {other.column}"
+        return gain, f"{chapters.signed(gain)} over {variant(other)} on {other.column}"
     found = couple(other.id, row.id, results, reading)
     if found is None:
         return None, ""
@@ -217,7 +225,7 @@ def gain_over(
     else:
         only = found.gaps[0]
         p = f"McNemar p {mcnemar_exact(only < 0, only > 0)['p']:.2g}"
-    return gain, f"{chapters.signed(gain)} over {other.row} ({p})"
+    return gain, f"{chapters.signed(gain)} over {variant(other)} ({p})"
 
 
 @cache
@@ -274,7 +282,9 @@ def from_audit(claim: Claim, results: Path | str) -> Judgement:
         if abs(found - published) <= claim.half_unit + 1e-9
         else ("lower", "higher")[found > published]
     )
-    return Judgement(claim, verdict, ours=f"{found:,}", difference=found - published, why=claim.experiment)
+    return Judgement(
+        claim, verdict, ours=f"{found:,}", difference=found - published, why=f"audit.json: {claim.experiment}"
+    )
 
 
 OPERATORS: dict[type, Callable[[float, float], float]] = {
@@ -323,10 +333,23 @@ def from_arithmetic(claim: Claim, results: Path | str) -> Judgement:
     return Judgement(
         claim,
         "reproduced" if follows else "contradicts itself",
-        ours=f"{exact:.4g}",
+        ours=f"{exact:,.0f}" if abs(exact) >= 1000 else f"{exact:.4g}",
         difference=exact - published,
-        why=f"from the paper's own {claim.against}",
+        why=f"from the paper's own {as_printed(claim.against, known)}",
     )
+
+
+def as_printed(expression: str, known: Mapping[str, Claim]) -> str:
+    """An expression over ids of claims with what the paper prints in their place."""
+
+    def word(token: str) -> str:
+        if token not in known:
+            return {"*": "×", "-": "−"}.get(token, token)
+        printed = re.sub(r"(?<=\d),\s(?=\d{3})", ",", known[token].printed)
+        return f"{printed} %" if known[token].unit == "%" and "%" not in printed else printed
+
+    words = map(word, re.findall(r"[()]|[^\s()]+", expression))
+    return " ".join(words).replace("( ", "(").replace(" )", ")")
 
 
 def from_nothing(claim: Claim, results: Path | str) -> Judgement:

@@ -5,37 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
-from ferlib.claims import Claim
+from ferlib.claims import NAMES, Claim, Other
 from ferlib.claims.judge import Judgement
+from ferlib.wording import cell, typeset
 
-NAMES = {
-    "amdcnn": "AMDCNN",
-    "gcca_vgg": "GCCA-VGG16",
-    "a_mobilenet": "A-MobileNet",
-    "se_cnn": "SE-CNN",
-    "msca_resnet": "MSCA-ResNet",
-}
 FILTERS = {"Paper": 0, "Dataset": 2, "Verdict": 6}  # column of each choice above the table
 
 
 def what(claim: Claim) -> str:
     """Model and quantity, or the statement."""
-    return ": ".join(filter(None, (claim.model, claim.quantity)))
+    return ": ".join(filter(None, (cell(claim.model), cell(claim.quantity))))
 
 
-def printed(claim: Claim) -> str:
+def printed(claim: Claim | Other) -> str:
     unit = "" if claim.unit == "fraction" else claim.unit
     return f"{claim.printed} {unit}".strip() or "in words"
 
 
-def interval(judgement: Judgement) -> str:
-    """Ours minus published, with the bounds where there are any."""
-    if judgement.difference is None:
-        return ""
-    scale = abs(judgement.difference)
-    text = f"{judgement.difference:+,.0f}" if scale >= 1000 else f"{judgement.difference:+.2f}"
-    if judgement.low is None or judgement.high is None:
+def ours(judgement: Judgement) -> str:
+    """What our records say, with its unit where the print beside it has another or none."""
+    claim, text = judgement.claim, judgement.ours
+    if text == "–":
         return text
+    if claim.check in ("gain", "order", "attention"):
+        return f"{text} points"
+    rate = claim.kind in ("accuracy", "metric") and claim.unit in ("%", "fraction")
+    return f"{text} %" if rate and claim.check == "record" else text
+
+
+def interval(judgement: Judgement) -> str:
+    """Ours minus published, with the bounds where there are any; of whole numbers without decimals."""
+    difference = judgement.difference
+    if difference is None:
+        return ""
+    counted = judgement.claim.check == "audit" or judgement.claim.kind == "count"
+    whole = counted and difference == round(difference)
+    text = f"{difference:+,.0f}" if whole or abs(difference) >= 1000 else f"{difference:+.2f}"
+    if judgement.low is None or judgement.high is None:
+        return "0" if whole and not difference else text
     return f"{text} [{judgement.low:+.1f}, {judgement.high:+.1f}]"
 
 
@@ -45,7 +52,7 @@ COLUMNS: dict[str, Callable[[Judgement], str]] = {
     "Dataset": lambda j: j.claim.dataset or "–",
     "What": lambda j: what(j.claim),
     "Published": lambda j: printed(j.claim),
-    "Ours": lambda j: j.ours,
+    "Ours": ours,
     "Verdict": lambda j: j.title,
     "Ours minus published": interval,
     "Why": lambda j: "; ".join(filter(None, (j.runs, j.why))),
@@ -65,7 +72,7 @@ def html(judgements: Sequence[Judgement]) -> str:
         for name, column in COLUMNS.items():
             key = NUMBERS[name](j) if name in NUMBERS else None
             order = "" if key is None else f' data-order="{key:g}"'
-            cells.append(f"<td{order}>{escape(column(j))}</td>")
+            cells.append(f"<td{order}>{escape(typeset(column(j)))}</td>")
         kind = j.verdict.split(":")[0].replace(" ", "-")
         body.append(f'<tr id="claim-{escape(j.claim.id)}" class="verdict-{kind}">{"".join(cells)}</tr>')
     filters = " ".join(f'{name.lower()}="{column}"' for name, column in FILTERS.items())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferlib import chapters, comparison, tables
+from ferlib import chapters, comparison, tables, wording
 from ferlib.chapters import cell_of, printed_accuracy, signed, some, star
 from ferlib.data.audit_labels import NONE
 from ferlib.data.audit_leaks import GROUPINGS, RELATIONS
@@ -42,9 +43,14 @@ def mean_cell(part: Mapping[str, Any]) -> str:
     return f"{100 * part['mean']:.1f} {bounds(part['interval'])}"
 
 
+def common(name: str) -> str:
+    """A class under the name that it has on all pages."""
+    return NAMES.get(name, name)
+
+
 def in_order(counts: Mapping[str, int]) -> dict[str, int]:
     """Counts by class under the common names, in the common order; without ``total``."""
-    named = {NAMES.get(name, name): n for name, n in counts.items() if name != "total"}
+    named = {common(name): n for name, n in counts.items() if name != "total"}
     return {name: named[name] for name in ORDER if name in named}
 
 
@@ -88,7 +94,11 @@ def duplicates(audit: Audit) -> pd.DataFrame:
         twins = audit.get(name, {}).get("duplicates")
         if not twins:
             continue
-        line = {"dataset": title, "groups": f"{twins['groups']:,}", "images in them": f"{twins['images']:,}"}
+        line = {
+            "dataset": title,
+            "groups of identical images": f"{twins['groups']:,}",
+            "images in them": f"{twins['images']:,}",
+        }
         official = name != "ckplus"  # CK+ has no split of its own
         for pair in ("train/val", "train/test", "val/test"):
             line[pair] = f"{twins['across'].get(pair, 0):,}" if official else "–"
@@ -108,9 +118,9 @@ def imbalance(audit: Audit) -> pd.DataFrame:
                     "dataset": title,
                     "classes": part["classes"],
                     "effective classes": f"{part['effective']:.1f}",
-                    "most frequent": part["most_frequent"],
-                    "rarest": ", ".join(part["rarest"]),
-                    "ratio": f"{part['ratio']:.1f}",
+                    "most frequent": common(part["most_frequent"]),
+                    "rarest": ", ".join(map(common, part["rarest"])),
+                    "most to least frequent": f"{part['ratio']:.1f}",
                     "accuracy of always the most frequent (%)": cell(part["majority"]),
                     "its balanced accuracy (%)": f"{100 / part['classes']:.1f}",
                 }
@@ -127,7 +137,7 @@ def agreement(audit: Audit) -> pd.DataFrame:
     lines = []
     for name in (c for c in ORDER if c in rows):
         counts = dict(zip(names, labels["confusion"]["counts"][rows.index(name)], strict=True))
-        others = {c: n for c, n in counts.items() if NAMES.get(c, c) != name and c != NONE}
+        others = {c: n for c, n in counts.items() if common(c) != name and c != NONE}
         most = max(others, key=lambda c: others[c])
         part = labels["by_class"][name]
         lines.append(
@@ -136,7 +146,7 @@ def agreement(audit: Audit) -> pd.DataFrame:
                 "images": f"{part['majority']['n']:,}",
                 "with a majority (%)": cell(part["majority"]),
                 "same label (%)": cell(part["same"]),
-                "else mostly": f"{most} ({100 * others[most] / max(part['same']['n'], 1):.0f} %)",
+                "else mostly": f"{common(most)} ({100 * others[most] / max(part['same']['n'], 1):.0f} %)",
             }
         )
     return pd.DataFrame(lines)
@@ -194,7 +204,6 @@ def draws(audit: Audit) -> pd.DataFrame:
         line = {
             "test part": f"{100 * float(str(fraction)):.0f} %",
             "frames": f"{part['n'].iloc[0]:,}",
-            "splits": len(part),
         }
         for column, title in (
             ("sister_in_training", "with a frame of the same sequence in training (%)"),
@@ -239,7 +248,7 @@ def by_subject(results: Path | str) -> pd.DataFrame:
         people = comparison.pooled(row.id, folds, results) if folds else None
         if not folds or not (frames or any(done)):
             continue
-        line = {"model": f"{row.paper}: {row.row}"}
+        line = {"network": wording.network(row)}
         for title, found in (("frames at random (%)", frames), ("by person (%)", people)):
             line[title] = accuracy_cell(found) if found else "–"
         line["fall (points)"] = (
@@ -301,11 +310,15 @@ def by_paper(lacks: Mapping[tuple[str, str], str]) -> str:
     """(paper, cell) -> what it waits for, as a list in Markdown: a line for each paper and wait."""
     titles: dict[tuple[str, str], str] = {}
     for row in EXPERIMENTS.values():  # a cell by the name of its first row, without size and start
-        titles.setdefault((row.paper, cell_of(row)), row.row.partition(", from scratch")[0])
+        titles.setdefault(
+            (row.paper, cell_of(row)), re.split(", from scratch|, fold ", wording.variant(row))[0]
+        )
     lines: dict[tuple[str, str], list[str]] = {}
     for key, wait in lacks.items():
         lines.setdefault((key[0], wait), []).append(titles[key])
-    return "\n".join(f"- {paper}, {wait}: {'; '.join(names)}" for (paper, wait), names in lines.items())
+    return "\n".join(
+        f"- {wording.SOURCES[paper]}, {wait}: {'; '.join(names)}" for (paper, wait), names in lines.items()
+    )
 
 
 def frame_rows() -> list[Experiment]:
@@ -335,7 +348,7 @@ def without_copies(results: Path | str, audit: Audit) -> pd.DataFrame:
             lines.append(
                 {
                     "dataset": TITLES[row.dataset],
-                    "model": found["label"],
+                    "network": found["label"],
                     "test (%)": f"{100 * found['all']:.2f}",
                     "not in training (%)": f"{100 * found['unseen']:.2f}",
                     "in training (%)": f"{100 * found['seen']:.2f}",
@@ -370,7 +383,7 @@ def effect(row: Experiment, results: Path | str, audit: Audit) -> dict[str, Any]
         float(np.mean(by_seed)), scale * float(interval[0]), scale * float(interval[1]), by_seed, n
     )
     return {
-        "label": f"{row.paper}: {row.row}" + star(whole),
+        "label": wording.network(row) + star(whole),
         "n": n,
         "n_seen": seen,
         "all": right / n,
@@ -419,7 +432,9 @@ def on_fer2013(results: Path | str) -> pd.DataFrame:
         if row.dataset != "fer2013" or row.dataset_options.get("protocol") != "official" or printed is None:
             continue
         key = (row.paper, cell_of(row), printed)
-        line = lines.setdefault(key, {"label": f"{row.paper}: {cell_of(row)}", "published": printed})
+        line = lines.setdefault(
+            key, {"label": f"{wording.SOURCES[row.paper]}: {cell_of(row)}", "published": printed}
+        )
         parts = tables.parts_of(results, row.id)
         if parts and "ours" not in line:
             result = parts[0]["result"][READING]

@@ -11,8 +11,6 @@ import datetime
 import json
 import os
 import time
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import reduce
@@ -223,43 +221,20 @@ def write(results: Path | str, reproducible: Mapping[str, Any], faces: Faces, ru
         raise RecordError(
             f"{path}: also holds {', '.join(lost)} and is kept; write to another folder with --results"
         )
-    record = {
-        "schema": SCHEMA,
-        "reproducible": reproducible,
-        "sha256": records.sha256(reproducible),
-        "run": run,
-        "command": COMMAND,
-    }
-    text = (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
-    try:
-        records.write_atomically(path.with_suffix(".npz"), lambda file: np.savez_compressed(file, **faces))  # type: ignore[arg-type]
-        records.write_atomically(path, lambda file: file.write(text))
-    except OSError as error:
-        raise RecordError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder with --results"
-        ) from None
-    return path
+    record = records.seal(SCHEMA, reproducible, run, COMMAND)
+    records.put(path.with_suffix(".npz"), lambda file: np.savez_compressed(file, **faces))  # type: ignore[arg-type]
+    return records.put_json(path, record)
 
 
 def read(results: Path | str) -> tuple[dict[str, Any], Faces]:
     """What `write` wrote; RecordError in one line where it is missing, damaged or of another schema."""
     path = Path(results) / FILE
-    again = "run `ferlib data audit`"
-    try:
-        record: dict[str, Any] = json.loads(path.read_text())
+    with records.reading(path, COMMAND, "not measured yet"):
+        record = records.unseal(json.loads(path.read_text()), SCHEMA)
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
             faces = dict(file)
-    except FileNotFoundError as error:
-        raise RecordError(f"{error.filename}: not measured yet; {again}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RecordError(f"{path}: cannot be read ({str(error).partition(chr(10))[0]}); {again}") from None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise RecordError(f"{path}: not of schema {SCHEMA}; {again}")
-    part = record.get("reproducible")
-    if not isinstance(part, dict) or records.sha256(part) != record.get("sha256"):
-        raise RecordError(f"{path}: checksum does not match, it was edited or damaged; {again}")
-    if records.arrays_sha256(faces) != part.get("faces_sha256"):
-        raise RecordError(f"{path.with_suffix('.npz')}: does not belong to {FILE}; {again}")
+        if records.arrays_sha256(faces) != record["reproducible"]["faces_sha256"]:
+            raise ValueError(f"{path.with_suffix('.npz').name} does not belong to it")
     return record, faces
 
 

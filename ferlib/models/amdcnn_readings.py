@@ -21,7 +21,6 @@ import pandas as pd
 from ferlib.models.amdcnn import KNOWN, WIDTHS, head_width
 
 PRINTED = {"parameters": 1.6e6, "flops_48": 138.98e6, "flops_rafdb": 633.31e6}  # Tables 3 to 7
-PRINTED_IN_TEXT = {"flops_rafdb": 633.98e6}  # section V.A; Table 3 has 633.31
 CHOICES: dict[str, tuple[Any, ...]] = {
     "residual_kernel": KNOWN["residual_kernel"],
     "residual_stride": KNOWN["residual_stride"],

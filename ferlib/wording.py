@@ -1,0 +1,139 @@
+"""How the pages write numbers and names: minus signs, powers of ten, networks and datasets as readers know them.
+
+`say`, `table` and `table_or` are those of `ferlib.chapters`, with `typeset` between what was computed and the page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from ferlib import chapters
+from ferlib.claims import NAMES
+from ferlib.experiments import Experiment
+
+DATASETS = {"fer2013": "FER2013", "ferplus": "FERPlus", "rafdb": "RAF-DB", "ckplus": "CK+48"}
+# what stands in place of a paper where rows are ours
+SOURCES = {**NAMES, "comparison": "common protocol", "house": "house recipe"}
+MODELS = {
+    **NAMES,
+    "mobilenet_v1": "MobileNetV1",
+    "mobilenet_v2": "MobileNetV2",
+    "mobilenet_v3_small": "MobileNetV3-small",
+    "small_resnet": "small residual network",
+}
+
+# ---------------------------------------------------------------------------------------------------------
+# Numbers
+# ---------------------------------------------------------------------------------------------------------
+
+_POWER = re.compile(r"(?<![\w.])(\d(?:\.\d+)?)e([+-]?)0*(\d+)(?!\w)")
+_MINUS = re.compile(r"(?<![^\s(\[*|≈~±])-(?=\.?\d)")
+_ZERO = re.compile(r"−(0(?:\.0+)?)(?![\d.])")
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def typeset(text: str) -> str:
+    """A minus sign in front of negative numbers but not of zero, 2·10⁻¹⁵ for 2e-15; code in backticks stays."""
+    parts = text.split("`")
+    for i in range(0, len(parts), 2):
+        parts[i] = _ZERO.sub(r"\1", _MINUS.sub("−", _POWER.sub(_power, parts[i])))
+    return "`".join(parts)
+
+
+def _power(found: re.Match[str]) -> str:
+    number, sign, digits = found.groups()
+    return f"{number}·10{'⁻' if sign == '-' else ''}{digits.translate(_RAISED)}"
+
+
+def typeset_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table with its text `typeset`; numbers stay numbers."""
+    return frame.map(lambda cell: typeset(cell) if isinstance(cell, str) else cell)
+
+
+def say(text: str | Iterable[str]) -> None:
+    """Show sentences that were made from numbers; several paragraphs as an iterable. Nothing where there are none."""
+    said = [text] if isinstance(text, str) else list(text)
+    if any(said):
+        chapters.say([typeset(paragraph) for paragraph in said])
+
+
+def table(frame: pd.DataFrame) -> None:
+    """Show a table without its index."""
+    chapters.table(typeset_cells(frame))
+
+
+def table_or(frame: pd.DataFrame, otherwise: str) -> None:
+    """Show a table, or where it is empty say why."""
+    if len(frame):
+        table(frame)
+    else:
+        say(otherwise)
+
+
+def without_constant(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, str]:
+    """A table without those of ``columns`` that say the same in every line, and a sentence with what they say.
+
+    A table of one line keeps them all, and the sentence is empty.
+    """
+    same = [c for c in columns if c in frame and len(frame) > 1 and frame[c].nunique(dropna=False) == 1]
+    if not same:
+        return frame, ""
+    told = ", ".join(f"{column} {frame[column].iloc[0]}" for column in same)
+    return frame.drop(columns=same), f"In every line: {told}."
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Names
+# ---------------------------------------------------------------------------------------------------------
+
+_ROW: Mapping[str, str] = {  # pattern in the name of a row -> what readers see
+    r"(\d)x(\d)": r"\1×\2",
+    r"^\d \((.+?)\)": r"\1",  # numbers of Wang & Zhang's Table 3
+    r"^Our method": "full method",  # theirs
+    r", CK\+48": "",  # the dataset stands elsewhere
+    r"lambda_1": "λ₁",
+    r"lambda": "λ",
+}
+
+
+def cell(name: str) -> str:
+    """The name of a row as readers see it, mostly as the paper's table has it."""
+    for pattern, said in _ROW.items():
+        name = re.sub(pattern, said, name)
+    return name
+
+
+def variant(row: Experiment) -> str:
+    """A row among those of its paper."""
+    name = cell(row.row)
+    if row.dataset_options.get("protocol") == "merged":
+        name += ", both test parts"
+    if row.paper == "se_cnn" and row.variant.get("padding") == "same":
+        name += ", padded"
+    if "fold" in row.dataset_options and "fold" not in name:
+        name += f", fold {row.dataset_options['fold'] + 1} of {row.dataset_options['folds']}"
+    return name
+
+
+def network(row: Experiment) -> str:
+    """A row with its paper's network in front: ``AMDCNN: baseline+MCBAM``."""
+    source, name = SOURCES[row.paper], variant(row)
+    return name if name.startswith(source) else f"{source}: {name}"
+
+
+def dataset(row: Experiment) -> str:
+    """What a row is trained and tested on: neutral faces of CK+ are in the owners' release alone, not in CK+48."""
+    return "CK+" if row.dataset_options.get("neutral") else DATASETS[row.dataset]
+
+
+def title(row: Experiment) -> str:
+    """A row among those of all papers and datasets."""
+    return f"{network(row)}, {dataset(row)}"
+
+
+def models(text: str) -> str:
+    """A sentence with the names of `MODELS` in place of the names that the library has for them."""
+    return re.sub(rf"\b({'|'.join(sorted(MODELS, key=len, reverse=True))})\b", lambda m: MODELS[m[1]], text)
