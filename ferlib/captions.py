@@ -17,6 +17,7 @@ from IPython.display import Markdown, display
 from ferlib.chapters import listed, some
 from ferlib.measures import MIDDLE
 from ferlib.statements import Matrix
+from ferlib.typeset import typeset
 
 if TYPE_CHECKING:
     from ferlib.chapters import Estimate
@@ -34,7 +35,7 @@ ROLE = {"ferlib": "caption"}  # metadata of the output
 def caption(sentence: str) -> None:
     """Show what the figure of this cell shows; `into_captions` finds it again. Nothing for an empty sentence."""
     if sentence:
-        display(Markdown(sentence), metadata=ROLE)
+        display(Markdown(typeset(sentence)), metadata=ROLE)
 
 
 def into_captions(cells: Sequence[Any]) -> None:
@@ -198,7 +199,7 @@ def _size(effect: Effect) -> float:
 
 
 def _points(effect: Effect) -> str:
-    return f"{effect.points:+.1f} points".replace("-", "−")
+    return f"{effect.points:+.1f} points"
 
 
 def readings(frame: pd.DataFrame) -> str:
@@ -208,7 +209,7 @@ def readings(frame: pd.DataFrame) -> str:
     for column in ("best test epoch", "epoch by validation", "unseen images", "other people"):
         both = there[there[column].notna()]
         if len(both):
-            mean = f"{float((both[column] - both['published']).mean()):+.1f}".replace("-", "−")
+            mean = f"{float((both[column] - both['published']).mean()):+.1f}"
             said.append(f"{column} {mean} ({some(len(both), 'line')})")
     return f"Mean distance to the published accuracy, in points: {', '.join(said)}." if said else ""
 
@@ -222,8 +223,8 @@ def forest(gains: Sequence[Gain]) -> str:
     down = [g.title for g in known if g.high < 0]  # type: ignore[operator]
     return (
         f"Of {some(len(known), 'measured difference')}, "
-        f"{len(up)} {'is' if len(up) == 1 else 'are'} above zero{_those(up)}, {len(down)} below{_those(down)}; "
-        f"the intervals of the other {len(known) - len(up) - len(down)} hold zero."
+        f"{len(up) or 'none'} {'is' if len(up) == 1 else 'are'} above zero{_those(up)}, "
+        f"{len(down) or 'none'} below{_those(down)}; {len(known) - len(up) - len(down)} cannot be told from zero."
     )
 
 
@@ -283,7 +284,7 @@ def randomised(runs: Mapping[str, Run]) -> str:
             left.append(mean)
     if not left:
         return ""
-    ends = f"{min(left):.2f} and {max(left):.2f}".replace("-", "−")
+    ends = f"{min(left):.2f} and {max(left):.2f}"
     return f"Once every part is random, the mean correlation lies between {ends}."
 
 

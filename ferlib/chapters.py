@@ -21,6 +21,7 @@ from ferlib.errors import FerlibError
 from ferlib.evaluate import cluster_bootstrap, holm, welch, widened, wilson
 from ferlib.experiments import EXPERIMENTS, Experiment, quick
 from ferlib.forensics import compatible_counts
+from ferlib.typeset import typeset, typeset_cells
 
 # quantity as it is printed -> its place among the metrics of a record; averages are weighted by support where
 # a paper's recall equals its accuracy
@@ -36,8 +37,8 @@ REDUCED = " *"  # behind a number from reduced runs, everywhere
 
 
 def table(frame: pd.DataFrame) -> None:
-    """Show a table of a chapter, without its index."""
-    display(frame.style.hide(axis="index"))
+    """Show a table of a chapter, its text typeset, without its index."""
+    display(typeset_cells(frame).style.hide(axis="index"))
 
 
 def table_or(frame: pd.DataFrame, otherwise: str) -> None:
@@ -49,8 +50,10 @@ def table_or(frame: pd.DataFrame, otherwise: str) -> None:
 
 
 def say(text: str | Iterable[str]) -> None:
-    """Show sentences that were made from numbers; several paragraphs as an iterable."""
-    display(Markdown(text if isinstance(text, str) else "\n\n".join(text)))
+    """Show sentences that were made from numbers, typeset; several paragraphs as an iterable, nothing for none."""
+    said = [text] if isinstance(text, str) else list(text)
+    if any(said):
+        display(Markdown("\n\n".join(typeset(paragraph) for paragraph in said)))
 
 
 def rows_of(paper: str, *, table: str | None = None, dataset: str | None = None) -> list[Experiment]:

@@ -220,12 +220,14 @@ def against_twins(found: dict[str, Tested]) -> list[Against]:
     return [Against(name, test, p) for (name, test), p in zip(known, corrected, strict=True)]
 
 
-def overall(found: dict[str, Tested]) -> tuple[int, dict[str, float]] | None:
+def overall(found: dict[str, Tested], fitted: float = 0.0) -> tuple[int, dict[str, float]] | None:
     """Gain of attention (points) averaged over the networks with a twin: their number, and `paired_seeds` of the mean.
 
-    Over the seeds that all of them share, for these networks, not for others. None without two pairs and a common seed.
+    Over the seeds that all of them share, for these networks, not for others, and of these over the pairs that both
+    reach an accuracy of ``fitted`` on their training images. None without two pairs and a common seed.
     """
     couples = [(found[t], found[name]) for name, (*_, t) in NETWORKS.items() if t in found and name in found]
+    couples = [pair for pair in couples if min(one.fitted for one in pair) >= fitted]
     every = [one for pair in couples for one in pair]
     seeds = sorted(set.intersection(*(set(one.seeds) for one in every))) if len(couples) > 1 else []
     if not seeds or any(not np.array_equal(one.ids, every[0].ids) for one in every):

@@ -9,7 +9,17 @@ import numpy as np
 import pandas as pd
 
 from ferlib import chapters, tables
-from ferlib.comparison import ENOUGH_SEEDS, Against, Gain, Tested, against_twins, overall, rows_of, title
+from ferlib.comparison import (
+    DATASETS,
+    ENOUGH_SEEDS,
+    Against,
+    Gain,
+    Tested,
+    against_twins,
+    overall,
+    rows_of,
+    title,
+)
 from ferlib.evaluate import average_ranks, variance_split
 from ferlib.experiments.comparison import NETWORKS
 
@@ -86,12 +96,15 @@ def verdict(found: dict[str, Tested]) -> str:
     if not tests:
         return "no network has run with its twin yet."
     said = [alone(tests[0]) if len(tests) == 1 else together(tests)]
-    if mean := overall(found):
-        pairs, test = mean
-        said.append(
-            f"On average over the {pairs} pairs attention adds {chapters.signed(test['mean'])} points "
-            f"({test['low']:+.1f} to {test['high']:+.1f}, p = {test['p']:.2g})."
-        )
+    means = [(overall(found, FITTED), " that fit their training images"), (overall(found), "")]
+    if means[0][0] is None or means[1][0] is None or means[0][0][0] == means[1][0][0]:
+        means = means[1:]
+    for mean, which in means:
+        if mean is not None:
+            said.append(
+                f"On average over the {mean[0]} pairs{which} attention adds {chapters.signed(mean[1]['mean'])} points "
+                f"({mean[1]['low']:+.1f} to {mean[1]['high']:+.1f}, p = {mean[1]['p']:.2g})."
+            )
     slow = [one for one in tests if min(fit_of(found, one.name)) < FITTED]
     if slow:
         which = ", ".join(title(one.name) for one in slow)
@@ -106,6 +119,16 @@ def verdict(found: dict[str, Tested]) -> str:
     each = f"{least} to {most} seeds" if least < most else chapters.some(least, "seed")
     few = least < ENOUGH_SEEDS or any(found[one.name].reduced for one in tests)
     return " ".join([*said, f"{each} each{': provisional' if few else ''}."])
+
+
+def common(found: dict[str, dict[str, Tested]]) -> str:
+    """For the landing page: what the common protocol says on each dataset that has a pair."""
+    said = [
+        f"{heading}: {verdict(tested)}"
+        for dataset, heading in DATASETS.items()
+        if against_twins(tested := found[dataset])
+    ]
+    return f"Under one protocol for all networks, on {' On '.join(said)}" if said else ""
 
 
 def fit_of(found: dict[str, Tested], name: str) -> tuple[float, ...]:

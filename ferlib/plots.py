@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from ferlib.data.dataset import FaceDataset, display_order
 from ferlib.errors import FerlibError
 from ferlib.statements import Matrix
+from ferlib.typeset import typeset
 
 if TYPE_CHECKING:
     from ferlib.comparison import Gain
@@ -383,8 +384,8 @@ def differences(frame: pd.DataFrame) -> Figure:
     largest = float(np.nanmax(np.abs(frame.to_numpy()))) if frame.notna().any(axis=None) else 1.0
     sns.heatmap(
         frame,
-        annot=True,
-        fmt="+.1f",
+        annot=frame.map(lambda value: typeset(f"{value:+.1f}")).to_numpy(),
+        fmt="",
         cmap="PuOr",
         center=0,
         vmin=-largest,

@@ -1,16 +1,12 @@
-"""How the pages write numbers and names: minus signs, powers of ten, networks and datasets as readers know them.
-
-`say`, `table` and `table_or` are those of `ferlib.chapters`, with `typeset` between what was computed and the page.
-"""
+"""How the pages name networks, rows and datasets: as readers know them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ferlib import chapters
 from ferlib.claims import NAMES
 from ferlib.experiments import Experiment
 
@@ -24,53 +20,6 @@ MODELS = {
     "mobilenet_v3_small": "MobileNetV3-small",
     "small_resnet": "small residual network",
 }
-
-# ---------------------------------------------------------------------------------------------------------
-# Numbers
-# ---------------------------------------------------------------------------------------------------------
-
-_POWER = re.compile(r"(?<![\w.])(\d(?:\.\d+)?)e([+-]?)0*(\d+)(?!\w)")
-_MINUS = re.compile(r"(?<![^\s(\[*|≈~±])-(?=\.?\d)")
-_ZERO = re.compile(r"−(0(?:\.0+)?)(?![\d.])")
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def typeset(text: str) -> str:
-    """A minus sign in front of negative numbers but not of zero, 2·10⁻¹⁵ for 2e-15; code in backticks stays."""
-    parts = text.split("`")
-    for i in range(0, len(parts), 2):
-        parts[i] = _ZERO.sub(r"\1", _MINUS.sub("−", _POWER.sub(_power, parts[i])))
-    return "`".join(parts)
-
-
-def _power(found: re.Match[str]) -> str:
-    number, sign, digits = found.groups()
-    return f"{number}·10{'⁻' if sign == '-' else ''}{digits.translate(_RAISED)}"
-
-
-def typeset_cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table with its text `typeset`; numbers stay numbers."""
-    return frame.map(lambda cell: typeset(cell) if isinstance(cell, str) else cell)
-
-
-def say(text: str | Iterable[str]) -> None:
-    """Show sentences that were made from numbers; several paragraphs as an iterable. Nothing where there are none."""
-    said = [text] if isinstance(text, str) else list(text)
-    if any(said):
-        chapters.say([typeset(paragraph) for paragraph in said])
-
-
-def table(frame: pd.DataFrame) -> None:
-    """Show a table without its index."""
-    chapters.table(typeset_cells(frame))
-
-
-def table_or(frame: pd.DataFrame, otherwise: str) -> None:
-    """Show a table, or where it is empty say why."""
-    if len(frame):
-        table(frame)
-    else:
-        say(otherwise)
 
 
 def without_constant(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, str]:

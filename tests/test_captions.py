@@ -99,7 +99,7 @@ def effect(kind, points, dataset="CK+48"):
 def test_of_effects_the_largest_beside_chance():
     found = [effect("gap", -3.0), effect("gap", 1.0), effect("seed", 3.5), effect("people", 9.0)]
     assert captions.sizes(found).startswith(
-        "The largest gap to the published accuracy is −3.0 points (CK+48), "
+        "The largest gap to the published accuracy is -3.0 points (CK+48), "
         "no more than chance alone gives there (±3.5). The largest of the other effects is +9.0 points (CK+48: "
     )
     assert "more than chance alone gives there (±2.0)." in captions.sizes(
@@ -120,7 +120,7 @@ def test_of_readings_the_mean_distance():
     )
     assert captions.readings(frame) == (
         "Mean distance to the published accuracy, in points: best test epoch +0.0 (2 lines), "
-        "epoch by validation −2.0 (2 lines), other people −20.0 (1 line)."
+        "epoch by validation -2.0 (2 lines), other people -20.0 (1 line)."
     )
     assert captions.readings(frame.iloc[2:]) == ""
 
@@ -135,7 +135,7 @@ GAIN = {f: None for f in Gain.__dataclass_fields__ if f not in ("title", "publis
 def test_of_gains_those_that_differ_from_zero():
     found = [gain("A", 2.0, 1.0, 3.0), gain("B", -2.0, -3.0, -1.0), gain("C", 0.5, -1.0, 2.0)]
     assert captions.forest([*found, gain("D", None, None, None)]) == (
-        "Of 3 measured differences, 1 is above zero (A), 1 below (B); the intervals of the other 1 hold zero."
+        "Of 3 measured differences, 1 is above zero (A), 1 below (B); 1 cannot be told from zero."
     )
     assert captions.forest(found[3:]) == "No pair has run yet."
 
@@ -173,7 +173,7 @@ def test_of_measures():
         "Grad-CAM beats a random map in 1 of 2 runs by deletion and in 1 by insertion (mean over the steps)."
     )
     assert captions.randomised(runs) == (
-        "Once every part is random, the mean correlation lies between −0.12 and 0.25."
+        "Once every part is random, the mean correlation lies between -0.12 and 0.25."
     )
 
 
@@ -224,8 +224,8 @@ def test_captions_are_marked_and_empty_ones_are_not_shown(monkeypatch):
     shown = []
     monkeypatch.setattr(captions, "display", lambda text, metadata: shown.append((text.data, metadata)))
     captions.caption("")
-    captions.caption("It rises.")
-    assert shown == [("It rises.", {"ferlib": "caption"})]
+    captions.caption("It rises by -1.")
+    assert shown == [("It rises by −1.", {"ferlib": "caption"})]
 
 
 def test_classes_come_in_one_order_whatever_a_dataset_calls_them():

@@ -180,6 +180,18 @@ def test_attention_over_all_pairs(many):
     assert text.endswith("2 pairs wait for runs. 2 seeds each: provisional.")
     fitted = {name: replace(one, fitted=0.95) for name, one in found.items()}
     assert "training images" not in comparison_tables.verdict(fitted)
+    fitted["se_cnn-plain"] = found["se_cnn-plain"]  # gains of 40 and 0 points are left
+    text = comparison_tables.verdict(fitted)
+    assert "On average over the 2 pairs that fit their training images attention adds +20.00 points" in text
+    assert "On average over the 3 pairs attention adds +25.00 points" in text
+
+
+def test_the_landing_page_has_what_there_is(many):
+    found, _ = many
+    assert comparison_tables.common({"ckplus": {}, "fer2013": {}}) == ""
+    assert comparison_tables.common({"ckplus": found, "fer2013": {}}) == (
+        f"Under one protocol for all networks, on CK+48, folds by subject: {comparison_tables.verdict(found)}"
+    )
 
 
 def test_one_pair_says_so(many):

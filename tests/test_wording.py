@@ -7,8 +7,9 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from ferlib import wording
+from ferlib import chapters, wording
 from ferlib.experiments import EXPERIMENTS, get
+from ferlib.typeset import typeset, typeset_cells
 
 
 @pytest.mark.parametrize(
@@ -26,27 +27,27 @@ from ferlib.experiments import EXPERIMENTS, get
     ],
 )
 def test_signs_and_powers(text, shown):
-    assert wording.typeset(text) == shown
-    assert wording.typeset(shown) == shown
+    assert typeset(text) == shown
+    assert typeset(shown) == shown
 
 
 def test_numbers_of_a_table_stay_numbers():
-    frame = wording.typeset_cells(pd.DataFrame({"a": ["-1.0", "x"], "b": [-1.5, 2.0]}))
+    frame = typeset_cells(pd.DataFrame({"a": ["-1.0", "x"], "b": [-1.5, 2.0]}))
     assert frame["a"].tolist() == ["−1.0", "x"] and frame["b"].tolist() == [-1.5, 2.0]
 
 
 def test_what_is_shown(monkeypatch):
     shown = []
-    monkeypatch.setattr(wording.chapters, "display", shown.append)
-    wording.say("")
-    wording.say([])
-    wording.say(text for text in ())
+    monkeypatch.setattr(chapters, "display", shown.append)
+    chapters.say("")
+    chapters.say([])
+    chapters.say(text for text in ())
     assert not shown
-    wording.say(["-1", "b"])
+    chapters.say(["-1", "b"])
     assert shown.pop().data == "−1\n\nb"
-    wording.table_or(pd.DataFrame({"a": ["-1"]}), "none")
+    chapters.table_or(pd.DataFrame({"a": ["-1"]}), "none")
     assert "−1" in shown.pop().to_html()
-    wording.table_or(pd.DataFrame(), "none of -1")
+    chapters.table_or(pd.DataFrame(), "none of -1")
     assert shown.pop().data == "none of −1"
 
 

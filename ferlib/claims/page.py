@@ -7,7 +7,8 @@ from html import escape
 
 from ferlib.claims import NAMES, Claim, Other
 from ferlib.claims.judge import Judgement
-from ferlib.wording import cell, typeset
+from ferlib.typeset import typeset
+from ferlib.wording import cell
 
 FILTERS = {"Paper": 0, "Dataset": 2, "Verdict": 6}  # column of each choice above the table
 
