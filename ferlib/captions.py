@@ -214,15 +214,19 @@ def readings(frame: pd.DataFrame) -> str:
     return f"Mean distance to the published accuracy, in points: {', '.join(said)}." if said else ""
 
 
-def forest(gains: Sequence[Gain]) -> str:
-    """Which gains of attention differ from zero."""
+def forest(groups: Mapping[str, Sequence[Gain]]) -> str:
+    """Which gains of attention differ from zero, under each heading."""
+    return " ".join(f"{heading}: {_gains(gains)}" for heading, gains in groups.items())
+
+
+def _gains(gains: Sequence[Gain]) -> str:
     known = [g for g in gains if g.ours is not None and g.low is not None and g.high is not None]
     if not known:
-        return "No pair has run yet."
+        return "no pair has run yet."
     up = [g.title for g in known if g.low > 0]  # type: ignore[operator]
     down = [g.title for g in known if g.high < 0]  # type: ignore[operator]
     return (
-        f"Of {some(len(known), 'measured difference')}, "
+        f"of {some(len(known), 'measured difference')}, "
         f"{len(up) or 'none'} {'is' if len(up) == 1 else 'are'} above zero{_those(up)}, "
         f"{len(down) or 'none'} below{_those(down)}; {len(known) - len(up) - len(down)} cannot be told from zero."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -283,6 +283,32 @@ def headline(results: Path | str) -> list[Gain]:
     the test images (people on CK+) alone.
     """
     return [gain_of(*step, results) for step in STEPS]
+
+
+def alike(found: dict[str, Tested], dataset: str) -> list[Gain]:
+    """Each network against its twin under the common protocol, as `headline` has the papers' own protocols.
+
+    ``found`` is `everything` of ``dataset``; nothing is published for these rows.
+    """
+    gains = []
+    for name, (shown, *_, twin) in NETWORKS.items():
+        if twin is None:
+            continue
+        test = difference(found[twin], found[name]) if twin in found and name in found else None
+        gain = Gain(f"{shown.partition(' (')[0]}, {dataset}", None)
+        if test is not None:
+            one, other = found[name], found[twin]
+            gain = replace(
+                gain,
+                ours=test["mean"],
+                low=test["low"],
+                high=test["high"],
+                seeds=int(test["seeds"]),
+                n=len(one.ids),
+                reduced=one.reduced or other.reduced,
+            )
+        gains.append(gain)
+    return gains
 
 
 @dataclass(frozen=True)

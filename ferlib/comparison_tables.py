@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -250,14 +250,19 @@ def answer(gains: Sequence[Gain]) -> str:
     return " ".join(said)
 
 
-def in_words(gains: Sequence[Gain]) -> str:
-    """The figure of `headline` for those who do not see it."""
-    lines = []
-    for g in gains:
-        published = "–" if g.published is None else f"{chapters.signed(g.published)} published"
-        if g.ours is None or g.low is None or g.high is None:
-            lines.append(f"{g.title}: {published}, not run yet")
-        else:
-            ours = f"{chapters.signed(g.ours)} ours, {chapters.signed(g.low)} to {chapters.signed(g.high)}"
-            lines.append(f"{g.title}: {published}, {ours}, {chapters.some(g.seeds, 'seed')}")
-    return "Gain of attention in points. " + "; ".join(lines)
+def in_words(groups: Mapping[str, Sequence[Gain]]) -> str:
+    """The figure `plots.forest` for those who do not see it."""
+    return "Gain of attention in points. " + " ".join(
+        f"{heading}: {'; '.join(_in_words(gain) for gain in gains)}." for heading, gains in groups.items()
+    )
+
+
+def _in_words(gain: Gain) -> str:
+    said = [
+        gain.title if gain.published is None else f"{gain.title} {chapters.signed(gain.published)} published"
+    ]
+    if gain.ours is None or gain.low is None or gain.high is None:
+        return f"{said[0]}, not run yet"
+    said.append(f"{chapters.signed(gain.ours)} ours")
+    said.append(f"{chapters.signed(gain.low)} to {chapters.signed(gain.high)}")
+    return ", ".join([*said, chapters.some(gain.seeds, "seed")])

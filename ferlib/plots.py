@@ -399,25 +399,34 @@ def differences(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def forest(gains: Sequence[Gain]) -> Figure:
-    """Published gains of attention as diamonds, ours as dots with intervals; rows without a run of ours say so."""
-    figure, ax = plt.subplots(figsize=(9, 0.5 * len(gains) + 1.6))
-    for y, gain in enumerate(gains):
+def forest(groups: Mapping[str, Sequence[Gain]]) -> Figure:
+    """Gains of attention under headings: published ones as diamonds, ours as dots with intervals.
+
+    Rows without a run of ours say so.
+    """
+    lines: list[str | Gain] = []
+    for heading, gains in groups.items():
+        lines += [heading, *gains]
+    figure, ax = plt.subplots(figsize=(9, 0.46 * len(lines) + 1.6))
+    for y, gain in enumerate(lines):
+        if isinstance(gain, str):
+            continue
         if gain.published is not None:
-            label = "published" if y == 0 else None
-            ax.plot(gain.published, y - 0.12, marker="D", color="C1", linestyle="", label=label)
+            ax.plot(gain.published, y - 0.12, marker="D", color="C1", linestyle="")
         if gain.ours is None or gain.low is None or gain.high is None:
-            ax.annotate("not run yet", (0, y + 0.2), color="0.45", fontsize="small", ha="center", va="center")
+            ax.annotate("not run yet", (0, y + 0.1), color="0.45", fontsize="small", ha="right", va="center")
             continue
         reach = [[max(gain.ours - gain.low, 0)], [max(gain.high - gain.ours, 0)]]
         face = "white" if gain.reduced or gain.seeds < 3 else "C0"
         ax.errorbar(gain.ours, y + 0.15, xerr=reach, color="C0", marker="o", markerfacecolor=face, capsize=3)
     ax.axvline(0, color="0.3", linewidth=1)
-    ax.set_yticks(range(len(gains)), [g.title for g in gains])
-    ax.invert_yaxis()
+    ax.set_yticks(range(len(lines)), [line if isinstance(line, str) else line.title for line in lines])
+    for label, line in zip(ax.get_yticklabels(), lines, strict=True):
+        label.set_fontweight("bold" if isinstance(line, str) else "normal")
+    ax.set_ylim(len(lines) - 0.4, -0.6)
     ax.grid(False, axis="y")
     ax.set_xlabel("test accuracy with attention minus without (points)")
-    ax.legend(
+    figure.legend(
         handles=[
             plt.Line2D([], [], color="C1", marker="D", linestyle="", label="published"),
             plt.Line2D([], [], color="C0", marker="o", label="ours, 95 % interval"),
@@ -430,8 +439,7 @@ def forest(gains: Sequence[Gain]) -> Figure:
                 label="ours, fewer than three seeds or shortened",
             ),
         ],
-        loc="upper center",
-        bbox_to_anchor=(0.4, -0.16),
+        loc="outside lower center",
         ncols=3,
         fontsize="small",
         frameon=False,

@@ -186,6 +186,16 @@ def test_attention_over_all_pairs(many):
     assert "On average over the 3 pairs attention adds +25.00 points" in text
 
 
+def test_twins_stand_beside_the_papers_own_steps(many):
+    found, _ = many
+    gains = {g.title: g for g in comparison.alike(found, "CK+48")}
+    assert list(gains) == [
+        f"{n}, CK+48" for n in ("AMDCNN", "GCCA-VGG16", "A-MobileNet", "SE-CNN", "MSCA-ResNet")
+    ]
+    assert gains["SE-CNN, CK+48"].ours == pytest.approx(35) and gains["SE-CNN, CK+48"].seeds == 2
+    assert gains["GCCA-VGG16, CK+48"].ours is None and {g.published for g in gains.values()} == {None}
+
+
 def test_the_landing_page_has_what_there_is(many):
     found, _ = many
     assert comparison_tables.common({"ckplus": {}, "fer2013": {}}) == ""
@@ -240,12 +250,16 @@ def test_the_headline_says_what_ran_and_what_did_not(tmp_path):
     assert ours.ours == pytest.approx(10) and ours.seeds == 3 and not ours.reduced
     assert ours.published == pytest.approx(69.04 - 68.01)
     assert sum(g.ours is None for g in gains) == len(gains) - 1
-    text = comparison_tables.in_words(gains)
-    assert (
-        "SE-CNN, FER2013: +1.03 published, +10.00 ours" in text
-        and text.count("not run yet") == len(gains) - 1
-    )
-    figure = plots.forest(gains)
+    groups = {"Own": gains, "Alike": comparison.alike({}, "CK+48")}
+    text = comparison_tables.in_words(groups)
+    assert text.startswith("Gain of attention in points. Own: AMDCNN, FER2013 +")
+    assert "SE-CNN, FER2013 +1.03 published, +10.00 ours" in text
+    assert "Alike: AMDCNN, CK+48, not run yet; GCCA-VGG16, CK+48, not run yet;" in text
+    assert text.count("not run yet") == len(gains) - 1 + 5
+    figure = plots.forest(groups)
+    labels = [(label.get_text(), label.get_fontweight()) for label in figure.axes[0].get_yticklabels()]
+    assert labels[0] == ("Own", "bold") and labels[1] == ("AMDCNN, FER2013", "normal")
+    assert len(labels) == len(gains) + 5 + 2
     image = plots.inline(figure, text)
     assert image.startswith('<img alt="Gain of attention') and "data:image/svg+xml;base64," in image
     plots.close(figure)
