@@ -18,7 +18,7 @@ from IPython.display import Markdown, display
 
 from ferlib import records, tables
 from ferlib.errors import FerlibError
-from ferlib.evaluate import cluster_bootstrap, holm, welch, widened, wilson
+from ferlib.evaluate import cluster_bootstrap, holm, paired_clusters, welch, widened, wilson
 from ferlib.experiments import EXPERIMENTS, Experiment, quick
 from ferlib.forensics import compatible_counts
 from ferlib.typeset import typeset, typeset_cells
@@ -377,6 +377,7 @@ def by_subject(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
                 "frames at random": tables.accuracy_cell(tables.parts_of(results, row.id), "val_selected"),
                 "by subject, pooled": f"{100 * hits.mean():.2f} [{100 * low:.1f}, {100 * high:.1f}], n = {len(hits):,}",
                 "by subject, mean of folds": f"{each.mean():.2f}{spread}",
+                "by subject, best test epochs": f"{100 * pooled(row, results, 'paper_style')[1].mean():.2f}",
                 "folds": f"{len(done)} of {len(folds)}",
             }
         )
@@ -387,13 +388,49 @@ def folds_of(row: Experiment) -> int:
     return sum(f"{row.id}-grouped{k}" in EXPERIMENTS for k in range(10))
 
 
-def pooled(row: Experiment, results: Path | str) -> tuple[np.ndarray, np.ndarray]:
+def by_subject_against(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
+    """Each row minus the first over the folds by subject: the same test images, 95 % intervals over subjects.
+
+    Rows whose folds are not all there are left out; Holm's correction is over the table.
+    """
+    complete = [
+        row
+        for row in rows
+        if folds_of(row)
+        and all(tables.parts_of(results, f"{row.id}-grouped{k}") for k in range(folds_of(row)))
+    ]
+    if rows[0] not in complete:
+        return pd.DataFrame()
+    ids, first = pooled(rows[0], results)
+    found = []
+    for row in complete[1:]:
+        same, hits = pooled(row, results)
+        if np.array_equal(ids, same):
+            people = np.array([str(i).split("_")[0] for i in ids])
+            found.append((row, paired_clusters(hits.astype(float) - first, people), len(np.unique(people))))
+    return pd.DataFrame(
+        {
+            "model": f"{row.row} minus {rows[0].row}",
+            "difference (points)": signed(100 * test["mean"]),
+            "95 % interval (points)": f"{100 * test['low']:+.1f} to {100 * test['high']:+.1f}",
+            "p": f"{test['p']:.2g}",
+            "after Holm": f"{p:.2g}",
+            "frames": f"{len(ids):,}",
+            "people": people,
+        }
+        for (row, test, people), p in zip(found, holm([test["p"] for _, test, _ in found]), strict=True)
+    )
+
+
+def pooled(
+    row: Experiment, results: Path | str, reading: str = "val_selected"
+) -> tuple[np.ndarray, np.ndarray]:
     """Ids and correctness of the test images of all folds by subject that have a record (its first seed)."""
     ids, hits = [], []
     for k in range(folds_of(row)):
         identifier = f"{row.id}-grouped{k}"
         if parts := tables.parts_of(results, identifier):
-            found = tables.correct(records.path_of(results, identifier, parts[0]["seed"]), "val_selected")
+            found = tables.correct(records.path_of(results, identifier, parts[0]["seed"]), reading)
             ids.append(found[0])
             hits.append(found[1])
     return np.concatenate(ids), np.concatenate(hits)

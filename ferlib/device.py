@@ -25,7 +25,9 @@ def resolve_device(name: str) -> torch.device:
     except RuntimeError:
         raise FerlibError(f"unknown device {name!r}; use auto, cpu or cuda") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise FerlibError("device 'cuda' asked for, but torch sees no CUDA device; choose the device cpu or auto")
+        raise FerlibError(
+            "device 'cuda' asked for, but torch sees no CUDA device; choose the device cpu or auto"
+        )
     try:
         torch.zeros(1, device=device).item()
     except Exception as error:

@@ -180,6 +180,23 @@ def test_folds_by_subject_are_pooled_and_resampled_by_subject(tmp_path):
     assert line["by subject, mean of folds"] == "60.00 ± 14.14"
     assert line["folds"] == "2 of 5"
     assert line["frames at random"].startswith("90.00 [")
+    assert line["by subject, best test epochs"] == "60.00"
+    assert chapters.by_subject_against([BASELINE, FULL], tmp_path).empty  # folds are missing
+
+
+def test_rows_are_compared_over_their_folds(tmp_path):
+    for row, reached in ((BASELINE, (0.5, 0.6, 0.5, 0.6, 0.5)), (FULL, (0.6, 0.7, 0.6, 0.7, 0.6))):
+        for fold, accuracy in enumerate(reached):
+            ids = [f"S{fold}{i // 10:02d}_001_{i:08d}" for i in range(100)]
+            options = {**CKPLUS, "best": accuracy + 0.2}
+            record(tmp_path, f"{row.id}-grouped{fold}", accuracy=accuracy, ids=ids, **options)
+    assert list(chapters.by_subject([FULL], tmp_path)["by subject, best test epochs"]) == ["84.00"]
+    (line,) = chapters.by_subject_against([BASELINE, FULL], tmp_path).to_dict("records")
+    assert line["model"] == f"{FULL.row} minus {BASELINE.row}"
+    assert (line["difference (points)"], line["frames"], line["people"]) == ("+10.00", "500", 50)
+    low, high = (float(x) for x in line["95 % interval (points)"].split(" to "))
+    assert 0 < low < 10 < high  # ten frames of one person in each fold
+    assert line["p"] == line["after Holm"]
 
 
 def test_effects_of_selection_seeds_and_sampling(tmp_path):
