@@ -450,7 +450,7 @@ def test_dropping_the_dense_layers_streamlines_the_model():
 
 
 # A batch of sixteen is fitted from a random start: VGG16 without normalisation does not move from a bad one.
-@pytest.mark.parametrize(("model", "norm"), [(1, False), (6, False), (6, True)])
+@pytest.mark.parametrize(("model", "norm"), [*((m, False) for m in MODELS), (6, True)])
 def test_a_batch_of_sixteen_is_overfitted(model, norm):
     net = make(model, seed=3, size=16, norm=norm)
     x, y = torch.rand(16, 1, 16, 16), torch.arange(16) % 7
@@ -465,14 +465,24 @@ def test_a_batch_of_sixteen_is_overfitted(model, norm):
     assert loss < 0.1
 
 
-def test_seeded_logits_are_golden():
-    """A change of architecture or start shows here."""
-    net = make(6).eval()
+@pytest.mark.parametrize(
+    ("model", "golden"),
+    [
+        (1, [-0.1901, -0.2387, 0.1521, -0.1638]),
+        (2, [0.3667, 0.2221, 0.0504, -0.4226]),
+        (3, [-0.1138, -1.5918, -1.0016, 0.6521]),
+        (4, [5.5217, -2.7766, 3.0754, 1.6715]),
+        (5, [0.0794, -1.2543, 4.4327, -5.4960]),
+        (6, [0.0794, -1.2543, 4.4327, -5.4960, 1.3486, -3.6534, 0.1409]),
+    ],
+)
+def test_seeded_logits_are_golden(model, golden):
+    """A change of architecture or start shows here; models 5 and 6 differ in their loss alone."""
+    net = make(model).eval()
     x = torch.linspace(0, 1, 2 * 48 * 48).reshape(2, 1, 48, 48)
     with torch.no_grad():
         logits, _ = net((40 * x).sin().abs())
-    golden = [0.0794, -1.2543, 4.4327, -5.4960, 1.3486, -3.6534, 0.1409]
-    torch.testing.assert_close(logits[1], torch.tensor(golden), atol=5e-3, rtol=0)
+    torch.testing.assert_close(logits[1][: len(golden)], torch.tensor(golden), atol=5e-3, rtol=0)
 
 
 @pytest.mark.parametrize(
