@@ -30,6 +30,7 @@ from ferlib.evaluate import (
 )
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.experiments.contrasts import CONTRASTS, HEADS, Contrast
+from ferlib.wording import DATASETS
 
 DRAWS = 10_000
 # kind -> how the book calls it, in the order in which it lists them
@@ -48,7 +49,6 @@ KINDS = {
     "sample": "chance: other test images",
 }
 CHANCE = ("seed", "sample")
-DATASETS = {"fer2013": "FER2013", "ferplus": "FERPlus", "ckplus": "CK+48", "rafdb": "RAF-DB"}
 
 
 @dataclass(frozen=True)

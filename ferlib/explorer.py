@@ -35,13 +35,13 @@ from ferlib.explain import grad_cam
 from ferlib.plots import HEAT, OPACITY
 from ferlib.stages import layers_of
 from ferlib.weights import Ready
+from ferlib.wording import DATASETS
 
 PEOPLE = (0, 2, 3, 5)  # of the synthetic dataset with seed 0
 STEPS = 10  # of intensity, beside 0
 FINEST = 12  # cells a side of a layer whose Grad-CAM is kept: finer ones cost most and show edges
 LEVELS = 32  # of a synthetic face's map: 5 bits can be seen and compress well
 LIMIT = 1_500_000  # bytes of explorer.js
-DATASETS = {"fer2013": "FER2013", "ferplus": "FERPlus", "rafdb": "RAF-DB", "ckplus": "CK+"}
 
 
 class Bytes:
