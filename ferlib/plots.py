@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ferlib.data.dataset import FaceDataset, display_order
 from ferlib.errors import FerlibError
@@ -340,9 +341,14 @@ Point = tuple[
 
 
 def pareto(points: Sequence[Point], xlabel: str) -> Figure:
-    """Accuracy (percent, with its interval) over cost (logarithmic); an arrow leads from a twin to its attention."""
+    """Accuracy (percent, with its interval) over cost (logarithmic).
+
+    An arrow leads from a network without attention to its twin with it; one name stands for both.
+    """
     figure, ax = plt.subplots(figsize=(9, 5.2))
     at = {name: (cost, accuracy) for name, cost, accuracy, *_ in points}
+    bounds = {name: high for name, _cost, _accuracy, _low, high, _twin in points}
+    twins = {twin for *_, twin in points}
     best = -np.inf
     front = []
     for name, cost, accuracy, low, high, twin in sorted(points, key=lambda p: p[1]):
@@ -356,8 +362,17 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
             capsize=3,
             alpha=0.9,
         )
-        above = (6, 6) if twin else (6, -12)  # near twins would write over each other
-        ax.annotate(name, (cost, accuracy), xytext=above, textcoords="offset points", fontsize="small")
+        if name not in twins:  # one name for both: two would write over each other
+            above = (cost, max(high, bounds.get(twin, high)))
+            ax.annotate(
+                name,
+                above,
+                xytext=(0, 5),
+                textcoords="offset points",
+                fontsize="small",
+                ha="center",
+                bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.7, "linewidth": 0},
+            )
         if twin in at:
             ax.annotate("", at[name], at[twin], arrowprops={"arrowstyle": "->", "color": "0.4"})
         if accuracy > best:
@@ -365,7 +380,10 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
             front.append((cost, accuracy))
     ax.step(*zip(*front, strict=True), where="post", color="0.6", linestyle=":", zorder=0)
     ax.set(xscale="log", xlabel=xlabel, ylabel="accuracy (%)")
-    ax.margins(x=0.14)  # for the names at the right
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.margins(x=0.14, y=0.12)  # for the names
     ax.legend(
         handles=[
             plt.Line2D([], [], color="C0", marker="o", linestyle="", label="with attention"),
