@@ -99,13 +99,19 @@ def list_(
     """Every experiment and seed: what its record holds (none, reduced or full) and what a full run costs.
 
     The cost is the time of all epochs, from measured speeds; early stopping makes runs shorter. A question mark
-    stands where nothing was measured on such a device.
+    stands where nothing was measured on such a device. At the end: the counts by paper and dataset.
     """
     from ferlib import cost
     from ferlib.device import resolve_device
     from ferlib.experiments import EXPERIMENTS
     from ferlib.records import state_of
 
+    for word, wanted, names in (
+        ("paper", paper, sorted({row.paper for row in EXPERIMENTS.values()})),
+        ("dataset", dataset, sorted({row.dataset for row in EXPERIMENTS.values()})),
+    ):
+        if wanted and wanted not in names:
+            raise FerlibError(f"there is no {word} {wanted!r}: choose one of {', '.join(names)}")
     kind = resolve_device(device).type
     rows: list[dict[str, Any]] = []
     for row in EXPERIMENTS.values():
@@ -113,24 +119,37 @@ def list_(
             continue
         expected = cost.seconds(row, device=kind)
         for seed in row.seeds:
+            facts = {"id": row.id, "seed": seed, "paper": row.paper, "dataset": row.dataset}
             state = state_of(results, row.id, seed)
-            if not (pending and state == "full"):
-                facts = {"id": row.id, "seed": seed, "dataset": row.dataset, "table": row.table}
-                rows.append({**facts, "state": state, "seconds": expected})
+            rows.append({**facts, "table": row.table, "state": state, "seconds": expected})
+    shown = [r for r in rows if not (pending and r["state"] == "full")]
     if as_json:
-        typer.echo(json.dumps(rows, indent=1))
+        typer.echo(json.dumps(shown, indent=1))
         return
-    width = max((len(r["id"]) for r in rows), default=2)
-    for r in rows:
+    width = max((len(r["id"]) for r in shown), default=2)
+    for r in shown:
         price = "?" if r["seconds"] is None else cost.human(r["seconds"])
         typer.echo(
             f"{r['id']:{width}}  seed {r['seed']}  {r['dataset']:9}  {r['table']:8}  {r['state']:7}  {price:>11}"
         )
-    known = [r["seconds"] for r in rows if r["seconds"] is not None]
-    if known:
-        typer.echo(
-            f"{len(rows)} runs; {cost.human(sum(known))} for the {len(known)} whose cost on {kind} is known"
-        )
+    typer.echo("\n" + "\n".join(_counted(rows, kind)))
+
+
+def _counted(rows: list[dict[str, Any]], kind: str) -> list[str]:
+    """How many runs have which record, and what the others cost, by paper and dataset, with the sum over all."""
+    from ferlib import cost
+
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(f"{row['paper']} {row['dataset']}", []).append(row)
+    states = ("full", "reduced", "none")
+    lines = [f"{'runs':26}" + "".join(f"{state:>9}" for state in states) + f"   still to run on {kind}"]
+    for name, those in [*groups.items(), ("all", rows)]:
+        counts = "".join(f"{sum(row['state'] == state for row in those):9}" for state in states)
+        prices = [row["seconds"] for row in those if row["state"] != "full"]
+        unknown = "" if None not in prices else ", some unknown"
+        lines.append(f"{name:26}{counts}   {cost.human(sum(p for p in prices if p is not None))}{unknown}")
+    return lines
 
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

@@ -39,7 +39,18 @@ def test_list_as_json_names_every_experiment_and_seed(tmp_path):
     rows = json.loads(call("list", "--json", "--results", str(tmp_path)).stdout)
     assert len(rows) == sum(len(row.seeds) for row in EXPERIMENTS.values())
     assert {row["state"] for row in rows} == {"none"}
-    assert json.loads(call("list", "--json", "--paper", "nobody").stdout) == []
+
+
+def test_list_ends_with_counts_of_all_runs_by_paper_and_dataset():
+    """The counts take in the runs with a full record also where the lines above leave them out."""
+    lines = call("list", "--pending", "--paper", "se_cnn").stdout.splitlines()
+    blank = lines.index("")
+    rows = json.loads(call("list", "--json", "--paper", "se_cnn").stdout)
+    assert blank == sum(row["state"] != "full" for row in rows)
+    assert lines[blank + 1].split()[:4] == ["runs", "full", "reduced", "none"]
+    name, dataset, *counts = lines[blank + 2].split()[:5]
+    assert (name, dataset) == ("se_cnn", "fer2013") and sum(map(int, counts)) == len(rows)
+    assert lines[-1].startswith("all")
 
 
 def test_data_check_of_the_synthetic_faces():
@@ -59,6 +70,8 @@ def test_data_check_of_a_missing_dataset_is_1_and_shows_the_tree(tmp_path):
     [
         ["run", "se_cnn-sea"],
         ["data", "check", "fer2014"],
+        ["list", "--paper", "se_cn"],
+        ["list", "--dataset", "fer2014"],
         ["data", "fetch", "rafdb", "--root", "."],
         ["run", "se_cnn-se", "--data-root", "/nowhere/at/all"],
     ],
