@@ -7,7 +7,7 @@ read alike. Nothing in them is typed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -388,11 +388,29 @@ def folds_of(row: Experiment) -> int:
     return sum(f"{row.id}-grouped{k}" in EXPERIMENTS for k in range(10))
 
 
-def by_subject_against(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
-    """Each row minus the first over the folds by subject: the same test images, 95 % intervals over subjects.
+@dataclass(frozen=True)
+class SubjectTest:
+    """A row minus the first over the folds by subject, as `evaluate.paired_clusters` has it: shares, not points."""
 
-    Rows whose folds are not all there are left out; Holm's correction is over the table.
-    """
+    row: Experiment
+    test: dict[str, float]
+    frames: int
+    people: int
+
+    def in_points(self) -> str:
+        mean, low, high = (100 * self.test[name] for name in ("mean", "low", "high"))
+        return f"{signed(mean)} [{low:+.1f}, {high:+.1f}]"
+
+    @property
+    def clear(self) -> bool:
+        """The interval leaves out zero."""
+        return self.test["low"] > 0 or self.test["high"] < 0
+
+
+def subject_tests(
+    rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected"
+) -> list[SubjectTest]:
+    """Each row against the first on the same test images; rows whose folds are not all there are left out."""
     complete = [
         row
         for row in rows
@@ -400,25 +418,50 @@ def by_subject_against(rows: Sequence[Experiment], results: Path | str) -> pd.Da
         and all(tables.parts_of(results, f"{row.id}-grouped{k}") for k in range(folds_of(row)))
     ]
     if rows[0] not in complete:
-        return pd.DataFrame()
-    ids, first = pooled(rows[0], results)
+        return []
+    ids, first = pooled(rows[0], results, reading)
+    people = np.array([str(i).split("_")[0] for i in ids])
     found = []
     for row in complete[1:]:
-        same, hits = pooled(row, results)
+        same, hits = pooled(row, results, reading)
         if np.array_equal(ids, same):
-            people = np.array([str(i).split("_")[0] for i in ids])
-            found.append((row, paired_clusters(hits.astype(float) - first, people), len(np.unique(people))))
+            test = paired_clusters(hits.astype(float) - first, people)
+            found.append(SubjectTest(row, test, len(ids), len(np.unique(people))))
+    return found
+
+
+def by_subject_against(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
+    """Each row minus the first over the folds by subject: the same test images, 95 % intervals over subjects.
+
+    Rows whose folds are not all there are left out; Holm's correction is over the table. The last column has the
+    difference of the best test epochs.
+    """
+    found = subject_tests(rows, results)
+    best = subject_tests(rows, results, "paper_style")
     return pd.DataFrame(
         {
-            "model": f"{row.row} minus {rows[0].row}",
-            "difference (points)": signed(100 * test["mean"]),
-            "95 % interval (points)": f"{100 * test['low']:+.1f} to {100 * test['high']:+.1f}",
-            "p": f"{test['p']:.2g}",
+            "model": f"{one.row.row} minus {rows[0].row}",
+            "difference (points)": one.in_points(),
+            "p": f"{one.test['p']:.2g}",
             "after Holm": f"{p:.2g}",
-            "frames": f"{len(ids):,}",
-            "people": people,
+            "at best test epochs": other.in_points(),
+            "frames": f"{one.frames:,}",
+            "people": one.people,
         }
-        for (row, test, people), p in zip(found, holm([test["p"] for _, test, _ in found]), strict=True)
+        for one, other, p in zip(found, best, holm([one.test["p"] for one in found]), strict=True)
+    )
+
+
+def epochs_matter(rows: Sequence[Experiment], results: Path | str) -> str:
+    """Whose difference from the first row, over folds by subject, hangs on how the epoch is chosen; "" if no one's."""
+    both = zip(subject_tests(rows, results), subject_tests(rows, results, "paper_style"), strict=True)
+    named = [one.row.row for one, other in both if one.clear and not other.clear]
+    if not named:
+        return ""
+    return (
+        f"The difference of {listed(named)} is there with the epochs that validation chose and cannot be told from "
+        "zero at the best test epochs. So the networks reach about the same accuracy at some epoch, and differ in "
+        "whether the few validation frames, of other people again, choose such an epoch."
     )
 
 

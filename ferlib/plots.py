@@ -363,7 +363,7 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
             alpha=0.9,
         )
         if name not in twins:  # one name for both: two would write over each other
-            above = (cost, max(high, bounds.get(twin, high)))
+            above = (cost, max(high, bounds.get(str(twin), high)))
             ax.annotate(
                 name,
                 above,

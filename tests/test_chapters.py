@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -193,10 +194,23 @@ def test_rows_are_compared_over_their_folds(tmp_path):
     assert list(chapters.by_subject([FULL], tmp_path)["by subject, best test epochs"]) == ["84.00"]
     (line,) = chapters.by_subject_against([BASELINE, FULL], tmp_path).to_dict("records")
     assert line["model"] == f"{FULL.row} minus {BASELINE.row}"
-    assert (line["difference (points)"], line["frames"], line["people"]) == ("+10.00", "500", 50)
-    low, high = (float(x) for x in line["95 % interval (points)"].split(" to "))
-    assert 0 < low < 10 < high  # ten frames of one person in each fold
+    assert (line["frames"], line["people"]) == ("500", 50)
+    mean, low, high = (float(x) for x in re.findall(r"[+-][\d.]+", line["difference (points)"]))
+    assert mean == 10 and 0 < low < 10 < high  # ten frames of one person in each fold
     assert line["p"] == line["after Holm"]
+    assert line["at best test epochs"] == line["difference (points)"]  # the same frames are right, and others
+    assert chapters.epochs_matter([BASELINE, FULL], tmp_path) == ""
+
+
+def test_a_difference_that_hangs_on_the_choice_of_the_epoch_is_told(tmp_path):
+    """Chosen by validation 50 against 60 right of 100, both 70 at the best test epoch."""
+    for row, accuracy in ((BASELINE, 0.5), (FULL, 0.6)):
+        for fold in range(5):
+            ids = [f"S{fold}{i // 10:02d}_001_{i:08d}" for i in range(100)]
+            record(tmp_path, f"{row.id}-grouped{fold}", accuracy=accuracy, ids=ids, best=0.7, **CKPLUS)
+    (line,) = chapters.by_subject_against([BASELINE, FULL], tmp_path).to_dict("records")
+    assert line["at best test epochs"].startswith("+0.00 [")
+    assert f"difference of {FULL.row} is there" in chapters.epochs_matter([BASELINE, FULL], tmp_path)
 
 
 def test_effects_of_selection_seeds_and_sampling(tmp_path):
