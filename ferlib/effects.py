@@ -6,6 +6,7 @@ listed all the same, with the rows it waits for: `measured` leaves its size empt
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from ferlib import chapters, records, tables
+from ferlib import chapters, records, tables, wording
 from ferlib.claims.page import NAMES
 from ferlib.errors import FerlibError
 from ferlib.evaluate import (
@@ -79,6 +80,11 @@ class Hits(NamedTuple):
     clusters: np.ndarray
     correct: np.ndarray
     reduced: bool
+
+
+def named(row: Experiment) -> str:
+    """A row among those of its paper, in a few words: without what stands in brackets, with the size of its images."""
+    return re.sub(r" \([^)]*\)|, from scratch", "", wording.variant(row))
 
 
 def effect_of(kind: str, row: Experiment, what: str, *needs: str) -> Effect:
@@ -166,9 +172,7 @@ def contrast(c: Contrast, results: Path | str) -> Effect:
 def people(row: Experiment, results: Path | str) -> Effect:
     """CK+ by frames minus CK+ in folds by subject: what it adds to have met the people of the test part."""
     folds = tuple(f"{row.id}-grouped{k}" for k in range(chapters.folds_of(row)))
-    effect = effect_of(
-        "people", row, f"{chapters.cell_of(row)}: frames at random, not folds by subject", row.id, *folds
-    )
+    effect = effect_of("people", row, f"{named(row)}: frames at random, not folds by subject", row.id, *folds)
     found = [h for h in (hits(i, results) for i in folds) if h is not None]
     random = hits(row.id, results)
     if random is None or len(found) < len(folds) or not folds:
@@ -192,9 +196,7 @@ def copies(row: Experiment, results: Path | str) -> Effect:
     """All test images minus those that training does not hold byte for byte."""
     from ferlib.data import audit_tables
 
-    effect = effect_of(
-        "copies", row, f"{chapters.cell_of(row)}: all test images, not only those that training lacks"
-    )
+    effect = effect_of("copies", row, f"{named(row)}: all test images, not only those that training lacks")
     found = audit_tables.effect(row, results, {})
     if found is None:
         return effect
@@ -255,7 +257,7 @@ def seeds(rows: Sequence[Experiment], results: Path | str) -> Effect:
 
 def sample(row: Experiment, results: Path | str) -> Effect:
     """Half the Wilson 95 % interval of the row's accuracy: what other test images of this number may change."""
-    effect = effect_of("sample", row, f"{chapters.cell_of(row)}: half a 95 % interval")
+    effect = effect_of("sample", row, f"{named(row)}: half a 95 % interval")
     parts = tables.parts_of(results, row.id)
     if not parts:
         return effect
@@ -274,7 +276,7 @@ def gap(ids: Sequence[str], results: Path | str, reading: str = "val_selected") 
     """Published accuracy minus ours in a reading of the epoch, of the first of these rows that has a record."""
     row = head(ids, results)
     published = chapters.printed_accuracy(row)
-    effect = effect_of("gap", row, f"{row.row}: published minus ours")
+    effect = effect_of("gap", row, f"{named(row)}: published minus ours")
     found = hits(row.id, results, reading=reading)
     if found is None or published is None:
         return effect
@@ -467,7 +469,7 @@ def readings(results: Path | str) -> pd.DataFrame:
             lines.append(
                 {
                     "paper": NAMES[paper],
-                    "network": row.row + (chapters.star(parts) if parts else ""),
+                    "network": wording.variant(row) + (chapters.star(parts) if parts else ""),
                     "dataset": DATASETS[row.dataset],
                     "published": chapters.printed_accuracy(row),
                     "best test epoch": _mean([p["result"]["paper_style"]["accuracy"] for p in parts]),

@@ -83,7 +83,7 @@ CONTRASTS = (
         "start",
         "a_mobilenet-ferplus-mobilenet_v1",
         "a_mobilenet-ferplus-mobilenet_v1-scratch",
-        "ImageNet weights, not a random start",
+        "MobileNetV1: ImageNet weights, not a random start",
     ),
     Contrast(
         "size",
