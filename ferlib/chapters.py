@@ -296,11 +296,24 @@ def best_state(row: Experiment, results: Path | str) -> str:
 # ---------------------------------------------------------------------------------------------------------
 
 
+def _seed_by_seed(pairs: Sequence[tables.Pair]) -> dict[str, str]:
+    differences = [pair.difference for pair in pairs]
+    if len(pairs) <= 3:
+        ours = ", ".join(signed(difference) for difference in differences)
+        bounds = ", ".join(f"{pair.low:+.1f} to {pair.high:+.1f}" for pair in pairs)
+    else:
+        mean, low, high = (signed(of(differences)) for of in (np.mean, min, max))
+        ours = f"{mean} ({low} to {high}), {len(pairs)} seeds"
+        bounds = f"without 0 in {sum(pair.low > 0 or pair.high < 0 for pair in pairs)} of {len(pairs)} seeds"
+    return {"ours (points)": ours, "95 % interval": bounds}
+
+
 def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected") -> pd.DataFrame:
     """Each row against the first one, then against the one before it: differences (points) seed by seed.
 
     McNemar's exact test compares the two on the same images in each seed they share; the table shows the seed in
-    which they differ most clearly, also after Holm's correction over all tests of the table.
+    which they differ most clearly, also after Holm's correction over all tests of the table. Of more than three seeds
+    the differences' mean and range are shown, and how many of their intervals leave out zero.
     """
     couples = [(rows[0], row) for row in rows[1:]] + list(pairwise(rows[1:]))
     found = [(a, b, tables.pairs(results, a.id, b.id, reading)) for a, b in couples]
@@ -317,8 +330,7 @@ def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_s
             {
                 "step": f"{a.row} → {b.row}",
                 "published (points)": "–" if before is None or after is None else signed(after - before),
-                "ours (points)": ", ".join(signed(pair.difference) for pair in pairs),
-                "95 % interval": ", ".join(f"{pair.low:+.1f} to {pair.high:+.1f}" for pair in pairs),
+                **_seed_by_seed(pairs),
                 "images": f"{pairs[0].n:,}",
                 "McNemar p (smallest)": f"{pairs[clearest].p:.2g}",
                 "after Holm": f"{after_holm[clearest]:.2g}",

@@ -257,7 +257,7 @@ STEPS = (
     ("GCCA-VGG16, CK+", "gcca_vgg-ckplus-model1", "gcca_vgg-ckplus-model2"),
     ("A-MobileNet, FERPlus", "a_mobilenet-ferplus-mobilenet_v1", "a_mobilenet-ferplus-a_mobilenet"),
     ("SE-CNN, FER2013", "se_cnn-plain", "se_cnn-se"),
-    ("MSCA-ResNet, FER+", "msca_resnet-ferplus-plain", "msca_resnet-ferplus-se"),
+    ("MSCA-ResNet, FERPlus", "msca_resnet-ferplus-plain", "msca_resnet-ferplus-se"),
     ("MSCA-ResNet, CK+", "msca_resnet-ckplus-plain", "msca_resnet-ckplus-se"),
 )
 

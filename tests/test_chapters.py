@@ -155,6 +155,20 @@ def test_steps_compare_with_the_first_and_with_the_one_before(tmp_path):
     p = [2 / 2**20, 2 / 2**10, 2 / 2**10]
     assert [float(x) for x in frame["after Holm"]] == pytest.approx([3 * p[0], 2 * p[1], 2 * p[2]], rel=0.05)
     assert chapters.steps(rows[:1], tmp_path).empty
+
+
+def test_steps_of_many_seeds_are_summed_up(tmp_path):
+    """Four seeds, 10, 20, 30 and 0 images of 100 apart: the first three leave out zero."""
+    for seed, gain in enumerate((0.1, 0.2, 0.3, 0.0)):
+        record(tmp_path, BASELINE.id, seed, 0.5, **CKPLUS)
+        record(tmp_path, FULL.id, seed, 0.5 + gain, **CKPLUS)
+    (line,) = chapters.steps([BASELINE, FULL], tmp_path).to_dict("records")
+    assert line["ours (points)"] == "+15.00 (+0.00 to +30.00), 4 seeds"
+    assert line["95 % interval"] == "without 0 in 3 of 4 seeds"
+
+
+def test_steps_without_records_are_an_empty_table(tmp_path):
+    rows = [BASELINE, FULL]
     assert chapters.steps(rows, tmp_path / "nothing").empty
 
 
