@@ -67,8 +67,10 @@ OPEN = {
     "input. Bilinearly.",
     "optimiser.eps": "Not printed. 1e-7, the default of Keras' Adam.",
     "schedule": "Section 3.1: 'decay was 1e-5', taken for the argument of that name of Keras' Adam: in update k, "
-    "counted from 0, the rate is 0.0001 / (1 + 1e-5 k).",
-    "precision": "Not printed. Matrix products and logits in bfloat16 where the device has it, else float32.",
+    "counted from 0, the rate is 0.0001 / (1 + 1e-5 k). It could also be the 'weight attenuation' that, by section "
+    "2.1, one 'usually' adds to the loss; no weight decay here.",
+    "precision": "Not printed. Matrix products in bfloat16 where the device has it, else float32. Depthwise "
+    "convolutions, the classifier and the loss are in float32 either way.",
 }
 OPEN_IMAGENET = {
     "variant.pretrained": "Section 2.2: ImageNet weights, said of A-MobileNet alone and without a source. All four "
@@ -90,7 +92,8 @@ OPEN_SCRATCH = {
 OPEN_A_MOBILENET = {
     "variant.placement": "Section 2.2 has nine plain blocks before four improved ones, Table 1 spreads the four. "
     "Table 1: with Woo et al.'s ratio it alone meets the printed 3.4 M parameters.",
-    "variant.ratio": "Not printed. 16, which Woo et al. (reference 25) use throughout and the parameters fit.",
+    "variant.ratio": "Not printed. 16, which Woo et al. (reference 25) use throughout and the parameters fit. The "
+    "perceptron has a ReLU, as theirs.",
     "variant.linear": "Section 2.2 gives the linear depthwise output to the improved blocks ('the rest is consistent "
     "with the DSC layer in MobileNetV1'), and after Table 1 to all. The improved blocks.",
 }

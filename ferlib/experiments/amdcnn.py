@@ -51,13 +51,16 @@ ENUMERATED = (
     "Table 3 at both input sizes."
 )
 SHANG_ASSUMED = {
-    "variant.residual_kernel": "Not printed, nor its stride. 1x1, stride 1 and the standard block's max-pool. "
-    + ENUMERATED,
+    "variant.residual_kernel": "Not printed, nor its stride. One convolution, 1x1 with stride 1, batch normalisation, "
+    "no activation of its own, the standard block's max-pool. " + ENUMERATED,
     "variant.head": "Not printed. 64 channels out of the convolution of each classifier module. "
     + ENUMERATED,
-    "variant.ratio": "Not printed. 2 in CAM. " + ENUMERATED,
-    "variant.fusion": "Eq. 8 concatenates the three maps of MSAM, Eq. 9 has one. A 1x1 convolution. "
-    + ENUMERATED,
+    "variant.ratio": "Not printed. 2 in CAM: with it trained parameters and Keras' total, which counts the statistics "
+    "of batch normalisation too, both print as 1.6 M. With 4 the FLOPs come closer still and of the two counts only "
+    "Keras' total prints so: as good a reading if that is what the paper counts. CAM's perceptron has biases and a "
+    "ReLU, which Eq. 3 does not print.",
+    "variant.fusion": "Eq. 8 concatenates the three maps of MSAM, Eq. 9 has one. A 1x1 convolution. Their mean would "
+    "cost the same to the printed digits: the count does not tell the two apart.",
     "variant.place": "After the max-pool: section III.B names MCBAM last. " + ENUMERATED,
     "variant.norm": "Section III.B has two convolutions and 'a' batch normalisation and 'a' ReLU. One of each after "
     "each convolution: two convolutions in a row without activation are one linear map. Once for both has a row of "
@@ -71,11 +74,11 @@ SHANG_ASSUMED = {
     "loss": "Table 8 names no loss. AM-Softmax (Eq. 10), the loss of the model, in all of its rows.",
     "loss_options.margin": "m is not printed. 0.35, that of reference 23 (Wang et al., 2018).",
     "loss_options.scale": "s is learnable (Eq. 10), its start is not printed. 30, the constant of reference 23; one s "
-    "for all classifiers.",
+    "for all classifiers, learned as its logarithm, so that it stays positive.",
     "loss_options.auxiliary": "Not printed. Each auxiliary classifier's loss counts as much as the main one's.",
     "loss_options.fused": "Not printed what trains the weights alpha of Eq. 13. The cross-entropy of P_all, added with "
-    "weight 1. It also trains the bias of Eq. 12, of which Eq. 10 knows nothing, so the rows without auxiliary "
-    "classifiers have it too.",
+    "weight 1; alpha is the softmax of four numbers that start equal. It also trains the bias of Eq. 12, of which "
+    "Eq. 10 knows nothing, so the rows without auxiliary classifiers have it too.",
     "optimiser.eps": "Not printed. 1e-7, the default of Keras' Adam.",
     "schedule": "Table 2 prints one learning rate and no decay. Constant.",
     "early_stopping": "Table 2 prints 'patience' 50, not of what. Training ends 50 epochs after the best validation "

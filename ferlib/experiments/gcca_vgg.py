@@ -56,8 +56,10 @@ OPEN = {
     "the loss falls faster: 0.47 and 82.7 % instead of 0.85 and 66.7 % in model 6, 0.42 and 85.3 % instead of 1.13 "
     "and 64.0 % in model 1 (as under optimiser). Both have rows of their own with it on CK+.",
     "variant.dropout": "Section 3.3 prints the rate 0.001, no place. In front of the classifier.",
-    "classifier": "Not printed; section 2.2 takes away VGG16's dense layers. One dense layer on averaged feature "
-    "maps: of block 5 in model 1, of the fused ones (from model 5 on also the reverse attention's) in the others.",
+    "classifier": "Not printed; section 2.2 takes away VGG16's last pool and dense layers. One dense layer on averaged "
+    "feature maps. Section 3.4 calls model 1 'the original VGG16'; here it is trimmed like the others, so that fusion "
+    "alone is what model 2 adds. The maps are block 5's in model 1, the fused ones (from model 5 on also the reverse "
+    "attention's) in the others.",
     "optimiser": "Not printed. Adam with rate 0.0001 and PyTorch's other defaults. Tried on the validation part alone "
     "(75 frames of CK+48, model 6 from scratch at 48x48, batch 16, seed 0; loss and accuracy after six epochs): "
     "0.0001 has 0.85 and 66.7 % (0.75 and 76.0 % with seed 1), 0.00005 0.87 and 58.7 %, 0.0003 1.27 and 48.0 %; "
@@ -84,7 +86,7 @@ OPEN_IMAGENET = {
     "variant.pretrained": "Not printed. The backbone starts from ImageNet's weights (torchvision, IMAGENET1K_V1) "
     "and gets pixels standardised as they need it, the usual start of a VGG16 at 224x224. 'Random initialization of "
     "network parameters' (section 3.2) is then said of the layers that VGG16 lacks; it can also be read as a start "
-    "from scratch, see the rows ending in -scratch.",
+    "from scratch, see the rows ending in -scratch. New layers start as in those.",
 }
 OPEN_SCRATCH = {
     "variant.pretrained": "Not printed. From scratch: 'random initialization of network parameters' (section 3.2).",
@@ -92,12 +94,15 @@ OPEN_SCRATCH = {
 }
 OPEN_FUSION = {
     "variant.width": "Not printed. 32 channels in each lateral output, as in reference 23.",
-    "variant.fused": "Not printed. 128 filters of 3x3 fuse them with the edge map of block 2.",
+    "variant.fused": "Not printed. 128 filters of 3x3 fuse them with the edge map of block 2, one 3x3 filter "
+    "(section 2.1: 'a single kernel'), at that map's size, with and without the partial decoder. Fused at block 3's "
+    "size instead, models 2 and 3 would need fewer operations than model 4, against section 3.4's statement.",
 }
 OPEN_GCCA = {
     "random pooling": "Section 2.3 does not define it. Stochastic pooling (Zeiler & Fergus, 2013) over the whole "
     "map: an activation is drawn in proportion to its value, in evaluation their expectation is taken. The caption "
-    "of Figure 2 names CBAM in the place of GCCA; GCCA, as the text says.",
+    "of Figure 2 names CBAM in the place of GCCA; GCCA, as the text says. It stands "
+    "after the last ReLU of a block; its grouped convolution starts as the mean of the three.",
 }
 OPEN_PD = {
     "partial decoder": "Section 2.4 refers to reference 23. Its aggregation of three levels; block 2's edge map "
@@ -127,7 +132,7 @@ OPEN_DATA = {
 
 FACES = (
     "No MTCNN: the images of FER2013 and CK+48 are face crops already, frames of CK+'s original distribution are "
-    "cropped around its landmarks."
+    "cropped around its landmarks. All of them have sides of 48 pixels, from which those of 224 are interpolated."
 )
 HELD_OUT = (
     "A stratified tenth of the training frames is held out to choose the epoch and to lower the rate; section 3.3 "

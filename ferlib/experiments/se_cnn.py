@@ -53,8 +53,9 @@ _LUO = Experiment(
     seeds=(0, 1, 2),
     assumed=LUO_ASSUMED,
     deviations=(
-        "Selection on PublicTest and report on PrivateTest; the paper selects and reports on the same 7,178 images. "
-        "The record also holds that reading (epoch chosen and accuracy counted over both parts together).",
+        "Selection on PublicTest and report on PrivateTest; the paper has no images left for validation, and "
+        "probably selects and reports on the same 7,178. The record also holds that reading (epoch chosen and accuracy "
+        "counted over both parts together).",
     ),
 )
 
@@ -85,7 +86,8 @@ _LUO_SE_CONV = replace(
 
 _MERGED_NOTE = (
     "The paper's 7,178 merged test images. Epoch, learning rate and early stopping follow a stratified tenth of the "
-    "training part, which the paper trained on; the best test epoch, which the paper reports, is recorded beside it."
+    "training part, which the paper trained on; the best test epoch, which the paper probably reports, is recorded "
+    "beside it."
 )
 
 
