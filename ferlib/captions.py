@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from ferlib.chapters import listed, some
+from ferlib.chapters import REDUCED, listed, some
 from ferlib.measures import MIDDLE
 from ferlib.statements import Matrix
 from ferlib.typeset import typeset
@@ -74,6 +74,8 @@ def intervals(rows: Sequence[Estimate]) -> str:
     ours = (
         f"Ours is {high[1]:.1f} %"
         if len(rows) == 1
+        else f"Ours are all {high[1]:.1f} %"
+        if f"{low[1]:.1f}" == f"{high[1]:.1f}"
         else f"Ours reach from {low[1]:.1f} % ({low[0]}) to {high[1]:.1f} % ({high[0]})"
     )
     if not printed:
@@ -99,10 +101,11 @@ def _chosen(record: Mapping[str, Any]) -> str:
     history = record["history"]
     line = history[record["best_epoch"]]
     best = max(h["test_accuracy"] for h in history)
+    fitted = record["result"]["val_selected"]["train"]["accuracy"]
     return (
         f"{100 * line['test_accuracy']:.1f} % of the test images in the chosen epoch, {record['best_epoch'] + 1} of "
-        f"{len(history)}, {100 * best:.1f} % in the best one; {100 * line['train_accuracy']:.1f} % of the "
-        "training images"
+        f"{len(history)}, {100 * best:.1f} % in the best one; {100 * fitted:.1f} % of the training images, "
+        f"{100 * line['train_accuracy']:.1f} % of them as augmented and met in training"
     )
 
 
@@ -172,8 +175,8 @@ def verdicts(counts: pd.DataFrame) -> str:
 
 
 def sizes(effects: Sequence[Effect]) -> str:
-    """The largest gap to the published accuracy beside chance on that dataset, and the largest effect."""
-    from ferlib.effects import CHANCE, measured, short
+    """The largest gap to the published accuracy, whether its interval holds zero, and the largest effect."""
+    from ferlib.effects import CHANCE, holds_zero, measured, short
 
     found = measured(effects)
     gaps = [e for e in found if e.kind == "gap"]
@@ -181,17 +184,21 @@ def sizes(effects: Sequence[Effect]) -> str:
     said = []
     if gaps:
         gap = max(gaps, key=_size)
-        said.append(f"The largest gap to the published accuracy is {_points(gap)} ({gap.dataset})")
-        if chance := [
-            e for e in found if e.kind in CHANCE and (e.paper, e.dataset) == (gap.paper, gap.dataset)
-        ]:
-            most = max(chance, key=_size)
-            side = "no more" if _size(gap) <= _size(most) else "more"
-            said[0] += f", {side} than chance alone gives there (±{_size(most):.1f})"
+        said.append(
+            f"The largest gap to the published accuracy is {_points(gap)} ({gap.dataset}{_short_of(gap)})"
+        )
+        if gap.low is not None:
+            said[0] += f", {'no more' if holds_zero(gap) else 'more'} than chance alone gives"
     if others:
         most = max(others, key=_size)
-        said.append(f"The largest of the other effects is {_points(most)} ({most.dataset}: {short(most)})")
+        said.append(
+            f"The largest of the other effects is {_points(most)} ({most.dataset}: {short(most)}{_short_of(most)})"
+        )
     return "".join(f"{sentence}. " for sentence in said).strip()
+
+
+def _short_of(effect: Effect) -> str:
+    return ", a shortened run" if effect.reduced else ""
 
 
 def _size(effect: Effect) -> float:
@@ -211,7 +218,9 @@ def readings(frame: pd.DataFrame) -> str:
         if len(both):
             mean = f"{float((both[column] - both['published']).mean()):+.1f}"
             said.append(f"{column} {mean} ({some(len(both), 'line')})")
-    return f"Mean distance to the published accuracy, in points: {', '.join(said)}." if said else ""
+    shortened = int(there["network"].str.endswith(REDUCED).sum())
+    note = f" Shortened runs: {shortened} of {some(len(there), 'line')}." if shortened else ""
+    return f"Mean distance to the published accuracy, in points: {', '.join(said)}.{note}" if said else ""
 
 
 def forest(groups: Mapping[str, Sequence[Gain]]) -> str:
@@ -235,7 +244,7 @@ def _gains(gains: Sequence[Gain]) -> str:
 def pareto(points: Sequence[Point]) -> str:
     """The networks that no cheaper one reaches."""
     best, front = -np.inf, []
-    for name, _, accuracy, *_ in sorted(points, key=lambda p: p[1]):
+    for name, _, accuracy, *_ in sorted(points, key=lambda p: (p[1], -p[2])):
         if accuracy > best:
             best = accuracy
             front.append(name)
@@ -246,7 +255,7 @@ def differences(frame: pd.DataFrame) -> str:
     """How many pairs differ."""
     n = len(frame) * (len(frame) - 1) // 2
     differing = int(np.tril(frame.notna().to_numpy(), -1).sum())
-    return f"{differing} of {some(n, 'pair')} differ by more than chance."
+    return f"{differing} of {some(n, 'pair')} differ after the correction."
 
 
 def shares(groups: Mapping[str, Sequence[Run]]) -> str:

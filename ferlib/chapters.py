@@ -311,7 +311,7 @@ def _seed_by_seed(pairs: Sequence[tables.Pair]) -> dict[str, str]:
 def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected") -> pd.DataFrame:
     """Each row against the first one, then against the one before it: differences (points) seed by seed.
 
-    McNemar's exact test compares the two on the same images in each seed they share; the table shows the seed in
+    `tables.pairs` compares the two on the same images in each seed they share; the table shows the seed in
     which they differ most clearly, also after Holm's correction over all tests of the table. Of more than three seeds
     the differences' mean and range are shown, and how many of their intervals leave out zero.
     """
@@ -328,11 +328,12 @@ def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_s
         before, after = printed_accuracy(a), printed_accuracy(b)
         lines.append(
             {
-                "step": f"{a.row} → {b.row}",
+                "step": f"{a.row} → {b.row}"
+                + (REDUCED if any("reduced" in pair.runs for pair in pairs) else ""),
                 "published (points)": "–" if before is None or after is None else signed(after - before),
                 **_seed_by_seed(pairs),
                 "images": f"{pairs[0].n:,}",
-                "McNemar p (smallest)": f"{pairs[clearest].p:.2g}",
+                "p (smallest)": f"{pairs[clearest].p:.2g}",
                 "after Holm": f"{after_holm[clearest]:.2g}",
             }
         )
@@ -359,6 +360,11 @@ def over_seeds(
             f"{second.row} {counts[1] or 'none'}."
         )
     found = welch(accuracies[0], accuracies[1])
+    if np.isnan(found["t"]):
+        return (
+            f"{second.row} minus {first.row}: {found['difference']:+.2f} points; no two seeds of a network differ, so "
+            "nothing can be tested."
+        )
     return (
         f"{second.row} minus {first.row}: {found['difference']:+.2f} points "
         f"(95 % interval {found['low']:+.2f} to {found['high']:+.2f}), Welch's t = {found['t']:.2f}, "
@@ -415,8 +421,8 @@ class SubjectTest:
 
     @property
     def clear(self) -> bool:
-        """The interval leaves out zero."""
-        return self.test["low"] > 0 or self.test["high"] < 0
+        """The test over people rejects no difference."""
+        return self.test["p"] < 0.05
 
 
 def subject_tests(
@@ -465,15 +471,28 @@ def by_subject_against(rows: Sequence[Experiment], results: Path | str) -> pd.Da
 
 
 def epochs_matter(rows: Sequence[Experiment], results: Path | str) -> str:
-    """Whose difference from the first row, over folds by subject, hangs on how the epoch is chosen; "" if no one's."""
-    both = zip(subject_tests(rows, results), subject_tests(rows, results, "paper_style"), strict=True)
-    named = [one.row.row for one, other in both if one.clear and not other.clear]
+    """Whose difference from the first row, over folds by subject, hangs on how the epoch is chosen; "" if no one's.
+
+    It must be clear with the epochs of validation, not clear at the best test epochs, and have changed by more than
+    chance: the difference of the two differences is tested over people as well.
+    """
+    found, best = (subject_tests(rows, results, reading) for reading in ("val_selected", "paper_style"))
+    named = []
+    for one, other in zip(found, best, strict=True):
+        change = [
+            pooled(one.row, results, reading)[1].astype(float) - pooled(rows[0], results, reading)[1]
+            for reading in ("val_selected", "paper_style")
+        ]
+        people = np.array([str(i).split("_")[0] for i in pooled(one.row, results)[0]])
+        changed = paired_clusters(change[0] - change[1], people)["p"] < 0.05
+        if one.clear and not other.clear and changed:
+            named.append(one.row.row)
     if not named:
         return ""
     return (
         f"The difference of {listed(named)} is there with the epochs that validation chose and cannot be told from "
         "zero at the best test epochs. So the networks reach about the same accuracy at some epoch, and differ in "
-        "whether the few validation frames, of other people again, choose such an epoch."
+        "whether the few validation frames, of other people again, choose such an epoch. One seed of each fold says so."
     )
 
 

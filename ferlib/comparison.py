@@ -97,16 +97,11 @@ def pooled(name: str, rows: Sequence[Experiment], results: Path | str) -> Tested
         ids = ids[order]
         folds = np.repeat(np.arange(len(each)), [len(i) for i, _ in each])[order]
         correct.append(np.concatenate([hits for _, hits in each])[order])
-    clusters = clusters_of(ids, dataset)
+    clusters = tables.clusters_of(ids, dataset)
     reduced = any(chapters.star([found[seed]]) for found in parts for seed in seeds)
     chosen = [found[seed]["result"]["val_selected"] for found in parts for seed in seeds]
     fitted = float(np.mean([result["train"]["accuracy"] for result in chosen]))
     return Tested(name, ids, clusters, np.array(correct), folds, tuple(seeds), reduced, fitted)
-
-
-def clusters_of(ids: np.ndarray, dataset: str) -> np.ndarray:
-    """What is independent among test images (N,): people on CK+, whose names stand first in an id; else the images."""
-    return np.array([str(i).split("_")[0] for i in ids]) if dataset == "ckplus" else ids
 
 
 def everything(dataset: str, results: Path | str) -> dict[str, Tested]:
@@ -322,7 +317,7 @@ class Couple:
 
     def test(self) -> dict[str, float]:
         """`paired_seeds`, in points; frames of one person on CK+ count together."""
-        return in_points(paired_seeds(self.gaps, clusters_of(self.ids, self.dataset)))
+        return in_points(paired_seeds(self.gaps, tables.clusters_of(self.ids, self.dataset)))
 
 
 def couple(first: str, second: str, results: Path | str, reading: str = "val_selected") -> Couple | None:

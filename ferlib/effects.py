@@ -103,15 +103,10 @@ def hits(
     ids = found[0][0]
     return Hits(
         ids,
-        clusters(EXPERIMENTS[row].dataset, ids),
+        tables.clusters_of(ids, EXPERIMENTS[row].dataset),
         np.stack([h for _, h in found]),
         bool(chapters.star(parts)),
     )
-
-
-def clusters(dataset: str, ids: np.ndarray) -> np.ndarray:
-    """What is independent among test images (N,): the people of CK+, every image elsewhere."""
-    return np.array([str(i).split("_")[0] for i in ids]) if dataset == "ckplus" else ids
 
 
 def _bounds(row: Experiment, seeds: int = 1) -> str:
@@ -178,7 +173,7 @@ def people(row: Experiment, results: Path | str) -> Effect:
     if random is None or len(found) < len(folds) or not folds:
         return effect
     ids, right = chapters.pooled(row, results)
-    grouped = Hits(ids, clusters(row.dataset, ids), right[None], any(h.reduced for h in found))
+    grouped = Hits(ids, tables.clusters_of(ids, row.dataset), right[None], any(h.reduced for h in found))
     points, low, high = unpaired(random, grouped)
     return replace(
         effect,
@@ -283,7 +278,8 @@ def gap(ids: Sequence[str], results: Path | str, reading: str = "val_selected") 
     ours = float(found.correct.mean())
     low, high = cluster_bootstrap(found.correct.mean(0), found.clusters) if not _single(found) else (0.0, 0.0)
     if low == high:  # single images; or no error, nothing to resample
-        low, high = wilson(round(ours * len(found.ids)), len(found.ids))
+        independent = len(np.unique(found.clusters))
+        low, high = wilson(round(ours * independent), independent)
     low, high, _ = widened(ours, low, high, found.correct.mean(1), len(np.unique(found.clusters)))
     return replace(
         effect,
@@ -390,9 +386,9 @@ def remaining(results: Path | str) -> pd.DataFrame:
         chosen, best = (gap(ids, results, reading) for reading in ("val_selected", "paper_style"))
         if chosen.points is None or best.points is None:
             continue
-        if _holds_zero(chosen):
+        if holds_zero(chosen):
             state = "within chance"
-        elif _holds_zero(best):
+        elif holds_zero(best):
             state = "gone at the best test epoch"
         else:
             state = f"open: {chapters.signed(best.points)} at the best test epoch"
@@ -411,7 +407,8 @@ def remaining(results: Path | str) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _holds_zero(effect: Effect) -> bool:
+def holds_zero(effect: Effect) -> bool:
+    """Whether the interval of the effect holds zero."""
     return effect.low is not None and effect.high is not None and effect.low <= 0 <= effect.high
 
 
@@ -436,7 +433,9 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
         else f"{texts[0]} to {texts[1]} points, in {len(found)} places"
     )
     places = ", ".join(dict.fromkeys(f"{NAMES[e.paper]} on {e.dataset}" for e in found))
-    clear = sum(not _holds_zero(e) for e in found if e.bounds.startswith("95"))
+    if shortened := sum(e.reduced for e in found):
+        places += "; from shortened runs" if shortened == len(found) else "; partly from shortened runs"
+    clear = sum(not holds_zero(e) for e in found if e.bounds.startswith("95"))
     tested = sum(e.bounds.startswith("95") for e in found)
     return (
         f"**{_upper(name)}.** {span} ({places})"

@@ -305,6 +305,7 @@ SHADES = {  # verdict -> colour, hatch: told apart in grey by the hatches
     "higher": ("#0173b2", ""),
     "lower": ("#de8f05", ""),
     "direction fails": ("#de8f05", "//"),
+    "not shown": ("#d9c9a3", "\\\\"),
     "contradicts itself": ("#cc78bc", ""),
     "too few images": ("#949494", "xx"),
     "not testable": ("#d9d9d9", ""),

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ferlib import records
-from ferlib.evaluate import holm, mcnemar_exact, paired_bootstrap, wilson
+from ferlib.evaluate import holm, mcnemar_exact, paired_bootstrap, paired_clusters, wilson
 from ferlib.experiments import EXPERIMENTS, Experiment, settings_of
 
 READINGS = {
@@ -140,6 +140,11 @@ def loss_and_training(row: Experiment, part: dict[str, Any] | None) -> pd.DataFr
     return pd.DataFrame(lines)
 
 
+def clusters_of(ids: np.ndarray, dataset: str) -> np.ndarray:
+    """What is independent among test images (N,): people on CK+, whose names stand first in an id; else the images."""
+    return np.array([str(i).split("_")[0] for i in ids]) if dataset == "ckplus" else ids
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two models on the same test images: difference in accuracy (second minus first) in points, tests."""
@@ -156,7 +161,11 @@ class Pair:
 
 
 def pairs(results: Path | str, first: str, second: str, reading: str = "val_selected") -> list[Pair]:
-    """One comparison for each seed that both experiments have a record of, over the same test images."""
+    """One comparison for each seed that both experiments have a record of, over the same test images.
+
+    McNemar's exact test and a bootstrap over images; on CK+, where a person's frames are not independent, a test and a
+    bootstrap over people.
+    """
     by_seed = [{p["seed"]: p for p in parts_of(results, identifier)} for identifier in (first, second)]
     found = []
     for seed in sorted(by_seed[0].keys() & by_seed[1].keys()):
@@ -164,16 +173,22 @@ def pairs(results: Path | str, first: str, second: str, reading: str = "val_sele
         (ids_a, a), (ids_b, b) = (correct(path, reading) for path in paths)
         if not np.array_equal(ids_a, ids_b):
             continue
-        estimate, low, high = paired_bootstrap(a, b)
         test = mcnemar_exact(a, b)
         counts = int(test["only_a"]), int(test["only_b"])
+        people = clusters_of(ids_a, EXPERIMENTS[first].dataset)
+        if people is ids_a:
+            estimate, low, high = paired_bootstrap(a, b)
+            p = test["p"]
+        else:
+            over = paired_clusters(b.astype(float) - a, people)
+            estimate, low, high, p = (over[name] for name in ("mean", "low", "high", "p"))
         runs = evidence_label([by_seed[0][seed], by_seed[1][seed]]).replace("2 seeds, ", "")
-        found.append(Pair(seed, len(a), 100 * estimate, 100 * low, 100 * high, *counts, test["p"], runs))
+        found.append(Pair(seed, len(a), 100 * estimate, 100 * low, 100 * high, *counts, p, runs))
     return found
 
 
 def paired(found: list[Pair]) -> pd.DataFrame:
-    """Comparisons as a table, with McNemar's p also after Holm's correction over the table."""
+    """Comparisons as a table, with p also after Holm's correction over the table."""
     return pd.DataFrame(
         [
             {
@@ -184,7 +199,7 @@ def paired(found: list[Pair]) -> pd.DataFrame:
                 "95 % interval": f"{pair.low:+.2f} to {pair.high:+.2f}",
                 "only the first right": pair.only_first,
                 "only the second right": pair.only_second,
-                "McNemar p": f"{pair.p:.2g}",
+                "p": f"{pair.p:.2g}",
                 "after Holm": f"{corrected:.2g}",
             }
             for pair, corrected in zip(found, holm([pair.p for pair in found]), strict=True)

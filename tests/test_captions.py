@@ -43,9 +43,11 @@ def line(train, test, **more):
 
 
 def test_of_curves_the_chosen_and_the_best_epoch():
-    record = {"history": [line(0.5, 0.4), line(0.9, 0.6), line(1.0, 0.7)], "best_epoch": 1}
+    result = {"val_selected": {"train": {"accuracy": 0.95}}}
+    record = {"history": [line(0.5, 0.4), line(0.9, 0.6), line(1.0, 0.7)], "best_epoch": 1, "result": result}
     assert captions.curves({"x": record}) == (
-        "60.0 % of the test images in the chosen epoch, 2 of 3, 70.0 % in the best one; 90.0 % of the training images."
+        "60.0 % of the test images in the chosen epoch, 2 of 3, 70.0 % in the best one; 95.0 % of the training images, "
+        "90.0 % of them as augmented and met in training."
     )
 
 
@@ -92,18 +94,21 @@ def test_of_verdicts_how_many_there_are():
     assert captions.verdicts(counts.iloc[2:]) == "None of the 10 claims has a verdict yet."
 
 
-def effect(kind, points, dataset="CK+48"):
-    return Effect(kind, "amdcnn", dataset, "one: this, not that", ("row",), points=points, n=10, runs=2)
+def effect(kind, points, dataset="CK+48", **more):
+    what = "one: this, not that"
+    return Effect(kind, "amdcnn", dataset, what, ("row",), points=points, n=10, runs=2, **more)
 
 
 def test_of_effects_the_largest_beside_chance():
-    found = [effect("gap", -3.0), effect("gap", 1.0), effect("seed", 3.5), effect("people", 9.0)]
+    found = [effect("gap", -3.0, low=-7.0, high=1.0), effect("gap", 1.0), effect("people", 9.0)]
     assert captions.sizes(found).startswith(
-        "The largest gap to the published accuracy is -3.0 points (CK+48), "
-        "no more than chance alone gives there (±3.5). The largest of the other effects is +9.0 points (CK+48: "
+        "The largest gap to the published accuracy is -3.0 points (CK+48), no more than chance alone gives. "
+        "The largest of the other effects is +9.0 points (CK+48: "
     )
-    assert "more than chance alone gives there (±2.0)." in captions.sizes(
-        [effect("gap", -3.0), effect("seed", 2.0)]
+    clear = effect("gap", -3.0, low=-4.0, high=-2.0, reduced=True)
+    assert captions.sizes([clear, effect("seed", 9.0)]) == (
+        "The largest gap to the published accuracy is -3.0 points (CK+48, a shortened run), "
+        "more than chance alone gives."
     )
     assert captions.sizes([effect("gap", None)]) == ""
 
@@ -111,6 +116,7 @@ def test_of_effects_the_largest_beside_chance():
 def test_of_readings_the_mean_distance():
     frame = pd.DataFrame(
         {
+            "network": ["a", "b *", "c"],
             "published": [90.0, 80.0, 70.0],
             "best test epoch": [91.0, 79.0, np.nan],
             "epoch by validation": [88.0, 78.0, np.nan],
@@ -120,7 +126,7 @@ def test_of_readings_the_mean_distance():
     )
     assert captions.readings(frame) == (
         "Mean distance to the published accuracy, in points: best test epoch +0.0 (2 lines), "
-        "epoch by validation -2.0 (2 lines), other people -20.0 (1 line)."
+        "epoch by validation -2.0 (2 lines), other people -20.0 (1 line). Shortened runs: 1 of 2 lines."
     )
     assert captions.readings(frame.iloc[2:]) == ""
 
@@ -143,11 +149,13 @@ def test_of_gains_those_that_differ_from_zero():
 def test_of_cost_the_front():
     points = [("A", 1, 80.0, 0, 0, None), ("B", 2, 70.0, 0, 0, None), ("C", 3, 90.0, 0, 0, "A")]
     assert captions.pareto(points) == "No cheaper network is as accurate as A and C."
+    points.insert(0, ("D", 1, 79.0, 0, 0, None))  # as dear as A, and worse
+    assert captions.pareto(points) == "No cheaper network is as accurate as A and C."
 
 
 def test_of_differences_how_many_pairs():
     frame = pd.DataFrame([[np.nan, 2.0, np.nan], [-2.0, np.nan, np.nan], [np.nan, np.nan, np.nan]])
-    assert captions.differences(frame) == "1 of 3 pairs differ by more than chance."
+    assert captions.differences(frame) == "1 of 3 pairs differ after the correction."
 
 
 def run(middle, deletion=(0.9, 0.1), insertion=(0.1, 0.9), left=-0.125):

@@ -16,7 +16,16 @@ from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from ferlib import claims, heads
-from ferlib.claims import Claim, command, costs_and_counts, curves, judge, page, verdicts
+from ferlib.claims import (
+    Claim,
+    command,
+    costs_and_counts,
+    curves,
+    judge,
+    judge_statements,
+    page,
+    verdicts,
+)
 from ferlib.claims.words_gcca_vgg import rises_after_a_fall
 from ferlib.claims.words_se_cnn import better_after_fall, similar, steady_after
 from ferlib.data import ckplus, fer2013
@@ -392,12 +401,62 @@ def test_a_gain_over_seeds_is_tested_over_seeds(tmp_path):
     record(tmp_path, claim.against, 0, 0.60, dataset="ckplus", profile="full")
     record(tmp_path, claim.experiment, 0, 0.90, dataset="ckplus", profile="full")
     one = judge.judge(claim, tmp_path, {})
-    assert one.ours == "+30.00" and "(McNemar p 1.9e-09)" in one.why and one.verdict == "direction holds"
+    assert one.ours == "+30.00" and "(p 0.0001 over people)" in one.why and one.verdict == "direction holds"
     record(tmp_path, claim.against, 1, 0.90, dataset="ckplus", profile="full")
     record(tmp_path, claim.experiment, 1, 0.58, dataset="ckplus", profile="full")
     both = judge.judge(claim, tmp_path, {})
-    assert both.verdict == "direction fails" and both.ours == "-1.00"
+    assert both.verdict == "not shown" and both.ours == "-1.00"
     assert float(both.why.split("(p ")[1].split()[0]) > 0.9 and "over 2 seeds" in both.why
+
+
+def test_an_order_over_single_images_is_mcnemars(tmp_path):
+    claim = replace(T_TEST, kind="gain", check="order", printed="")
+    claim = replace(claim, against="amdcnn-fer2013-mcbam", experiment="amdcnn-fer2013-acs3")
+    turned = replace(claim, experiment=claim.against, against=claim.experiment)
+    record(tmp_path, claim.against, 0, 0.60, profile="full")
+    record(tmp_path, claim.experiment, 0, 0.90, profile="full")
+    found = judge.judge(claim, tmp_path, {})
+    assert "(McNemar p 1.9e-09)" in found.why and found.title == "provisional: direction holds"
+    assert judge.judge(turned, tmp_path, {}).title == "provisional: direction fails"
+    record(tmp_path, claim.experiment, 0, 0.60, profile="full")
+    assert judge.judge(claim, tmp_path, {}).title == "provisional: not shown"  # no difference at all
+
+
+def test_an_order_is_as_firm_as_the_seeds_that_both_have(tmp_path):
+    """Three seeds of each, of which one is common: provisional, and the label says what was compared."""
+    claim = replace(T_TEST, kind="gain", check="order", printed="")
+    for seeds, name, accuracy in (((0, 1, 2), claim.against, 0.6), ((0, 11, 12), claim.experiment, 0.9)):
+        for seed in seeds:
+            record(tmp_path, name, seed, accuracy, dataset="ckplus", profile="full")
+    found = judge.judge(claim, tmp_path, {})
+    assert found.title == "provisional: direction holds" and "1 seed" in found.runs
+    for seed in (1, 2):
+        record(tmp_path, claim.experiment, seed, 0.9, dataset="ckplus", profile="full")
+    found = judge.judge(claim, tmp_path, {})
+    assert found.title == "direction holds" and "3 seeds" in found.runs
+
+
+def test_several_orders_in_one_sentence():
+    assert judge.joint(["direction holds", "direction holds"]) == "direction holds"
+    assert judge.joint(["direction holds", "not shown"]) == "not shown"
+    assert judge.joint(["direction fails", "not shown", "direction holds"]) == "direction fails"
+
+
+def test_frames_of_one_person_are_worth_fewer_images(tmp_path):
+    """Ten frames of each of ten people, right or wrong together, are worth ten images (nine by their own variance)."""
+    row = EXPERIMENTS[T_TEST.experiment]
+    ids = [f"S{i // 10:03d}_001_{i:08d}" for i in range(100)]
+    record(tmp_path, row.id, 0, 0.6, dataset="ckplus", profile="full", ids=ids)
+    assert judge.independent(row, tmp_path, "val_selected") == 9
+    record(tmp_path, row.id, 0, 1.0, dataset="ckplus", profile="full", ids=ids)
+    assert judge.independent(row, tmp_path, "val_selected") == 10
+    record(tmp_path, row.id, 0, 0.6, dataset="ckplus", profile="full")  # everyone once
+    assert judge.independent(row, tmp_path, "val_selected") in (99, 100)
+
+
+def test_words_hold_where_most_seeds_say_so():
+    assert judge_statements.by_most([True, True, False]) == "direction holds"
+    assert judge_statements.by_most([True, False]) == judge_statements.by_most([False]) == "direction fails"
 
 
 def test_less_spread_over_seeds(tmp_path):

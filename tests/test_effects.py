@@ -202,5 +202,5 @@ def test_the_page_fills_itself_in(tmp_path):
     plots.close(figure)
     plots.close(effects_figures.readings(effects.readings(tmp_path)))
     told = effects.told("detail", found)
-    assert "+10.0 points (SE-CNN on FER2013)" in told
+    assert "+10.0 points (SE-CNN on FER2013; from shortened runs)" in told
     assert "Not measured yet: 1 comparison" in effects.told("part", found)

@@ -8,6 +8,7 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
+from scipy.stats import norm
 
 from ferlib import chapters, records, tables
 from ferlib.claims import Claim, load
 from ferlib.claims.costs_and_counts import classes_of
 from ferlib.claims.judge_statements import (
+    SIGNIFICANT,
     from_attention,
     from_facts,
     from_heads,
@@ -41,11 +44,12 @@ from ferlib.claims.verdicts import (
     uncertain,
 )
 from ferlib.comparison import couple
-from ferlib.evaluate import mcnemar_exact
+from ferlib.evaluate import clustered_error, mcnemar_exact, widened
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.wording import variant
 
 READINGS = ("val_selected", "paper_style")
+ACCURACY = "test accuracy"
 NEED_RUNS = ("record", "gain", "order", "words", "history", "attention", "heads", "t_test", "spread")
 
 
@@ -84,13 +88,15 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
         if not values:
             continue
         rates, n = [v for v, _ in values], values[0][1]
-        d, low, high = (100 * x for x in difference_interval(rates, claim.value / 100, n))
+        worth = min(n, independent(row, results, reading)) if claim.quantity == ACCURACY else n
+        d, low, high = (100 * x for x in difference_interval(rates, claim.value / 100, worth))
         verdicts[reading] = by_interval(d, low, high)
         if shown is None:
-            shown = spread_of(100 * np.array(rates), 2), d, low, high, n
+            size = f"n = {n:,}" + (f", worth {worth:,} independent ones" if worth < n else "")
+            shown = spread_of(100 * np.array(rates), 2), d, low, high, size
     if shown is None:
         return Judgement(claim, "not testable", why=f"the records hold no {claim.quantity}")
-    ours, d, low, high, n = shown
+    ours, d, low, high, size = shown
     return Judgement(
         claim,
         verdicts.get("val_selected", next(iter(verdicts.values()))),
@@ -101,8 +107,26 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
         high,
         tables.evidence_label(parts),
         verdicts.get("paper_style", ""),
-        f"n = {n:,}",
+        size,
     )
+
+
+def independent(row: Experiment, results: Path | str, reading: str) -> int:
+    """How many independent images a row's test images are worth: on CK+ fewer, since a person's frames err together.
+
+    Their number divided by the design effect, Kish's: the variance of the accuracy over people to that over images, in
+    the mean over seeds. Where all are right or wrong there is nothing to see of it, and people count.
+    """
+    worth = []
+    for part in tables.parts_of(results, row.id):
+        ids, right = tables.correct(records.path_of(results, row.id, part["seed"]), reading)
+        people, rate = tables.clusters_of(ids, row.dataset), float(right.mean())
+        if 0 < rate < 1:
+            effect = clustered_error(right.astype(float), people) ** 2 * len(ids) / (rate * (1 - rate))
+            worth.append(len(ids) / max(1.0, effect))
+        else:
+            worth.append(len(np.unique(people)))
+    return round(float(np.mean(worth)))
 
 
 def spread_of(values: np.ndarray, digits: int) -> str:
@@ -112,12 +136,13 @@ def spread_of(values: np.ndarray, digits: int) -> str:
 
 
 def epochs_run(claim: Claim, row: Experiment, parts: list[dict[str, Any]]) -> Judgement:
-    """After how many epochs full runs stopped: reproduced where one of them stopped at the printed epoch."""
+    """After how many epochs full runs stopped: reproduced where the printed epoch is one of them or lies between."""
     epochs = [int(p["epochs_run"]) for p in parts if p["profile"] == "full"]
     if not epochs:
         return Judgement(claim, missing(row), why="shortened runs say nothing on it")
     ran, published = float(np.mean(epochs)), claim.value or 0.0
-    verdict = "reproduced" if published in epochs else ("lower" if ran < published else "higher")
+    between = min(epochs) <= published <= max(epochs)
+    verdict = "reproduced" if between else ("lower" if ran < published else "higher")
     text = ", ".join(map(str, epochs))
     return Judgement(
         claim, verdict, uncertain(parts), text, ran - published, runs=tables.evidence_label(parts)
@@ -165,34 +190,42 @@ def image_losses(path: Path, reading: str) -> np.ndarray:
 
 
 def direction(claim: Claim, results: Path | str) -> Judgement:
-    """An order of models or a gain: the sign of the mean difference in accuracy over the seeds that both have."""
+    """An order of models or a gain: mean differences in accuracy over the seeds that both have, each tested.
+
+    Against several rows the direction holds where it holds against each, and fails where it fails against one.
+    """
     first, rest = EXPERIMENTS[claim.experiment], [EXPERIMENTS[i] for i in claim.against.split()]
     parts = {row.id: tables.parts_of(results, row.id) for row in (first, *rest)}
     empty = [row for row in (first, *rest) if not parts[row.id]]
     if empty:
         return Judgement(claim, missing(empty[0]), why=f"no run of {named(empty)}")
     sign = -1 if claim.kind == "gain" and (claim.value or 0) < 0 else 1
-    verdicts: dict[str, str] = {}
-    said: list[str] = []
-    smallest = None
-    for reading in READINGS:
-        gains = [gain_over(row, first, results, reading) for row in rest]
-        known = [gain for gain, _ in gains if gain is not None]
-        if len(known) < len(rest):
-            return Judgement(claim, RUN[1], why="no seed in common")
-        verdicts[reading] = "direction holds" if min(sign * g for g in known) > 0 else "direction fails"
-        smallest = min(known, key=lambda g: sign * g) if smallest is None else smallest
-        said = said or [text for _, text in gains]
+    found = {reading: [gain_over(row, first, results, reading) for row in rest] for reading in READINGS}
+    if any(one is None for of_reading in found.values() for one in of_reading):
+        return Judgement(claim, RUN[1], why="no seed in common")
+    chosen = [one for one in found["val_selected"] if one]
+    least = min(chosen, key=lambda one: sign * one.points)
+    value = claim.value
+    compared = min((one.seeds for one in chosen), key=len)
+    used = [[p for p in of_row if p["seed"] in compared] for of_row in parts.values()]
+    verdicts = [joint([one.outcome(sign) for one in of_reading if one]) for of_reading in found.values()]
     return Judgement(
         claim,
-        verdicts["val_selected"],
-        uncertain(*parts.values()),
-        chapters.signed(smallest or 0.0),
-        None if claim.value is None else (smallest or 0.0) - claim.value,
-        runs=tables.evidence_label(parts[first.id]),
-        at_best_test=verdicts["paper_style"],
-        why="; ".join(said),
+        verdicts[0],
+        uncertain(*used),
+        chapters.signed(least.points),
+        None if value is None else least.points - value,
+        None if value is None else least.low - value,
+        None if value is None else least.high - value,
+        tables.evidence_label(used[0]),
+        verdicts[1],
+        "; ".join(one.text for one in chosen),
     )
+
+
+def joint(outcomes: Sequence[str]) -> str:
+    """Of several orders that one sentence claims: the worst."""
+    return max(outcomes, key=("direction holds", "not shown", "direction fails").index)
 
 
 def named(rows: Sequence[Experiment], most: int = 3) -> str:
@@ -202,30 +235,66 @@ def named(rows: Sequence[Experiment], most: int = 3) -> str:
     return f"{len(rows)} rows, for example {'; '.join(map(variant, rows[:2]))}"
 
 
-def gain_over(
-    other: Experiment, row: Experiment, results: Path | str, reading: str
-) -> tuple[float | None, str]:
-    """Mean gain of a row over another in points, None without a common seed, and with what p.
+@dataclass(frozen=True)
+class Compared:
+    """A row minus another: mean difference (points) over ``seeds`` with its 95 % interval and p, in words as well."""
 
-    McNemar's exact test where they share one seed; over several, `ferlib.evaluate.paired_seeds`.
+    points: float
+    low: float
+    high: float
+    p: float
+    seeds: tuple[int, ...]
+    text: str
+
+    def outcome(self, sign: int) -> str:
+        if self.p >= SIGNIFICANT or not self.points:
+            return "not shown"
+        return "direction holds" if sign * self.points > 0 else "direction fails"
+
+
+def gain_over(other: Experiment, row: Experiment, results: Path | str, reading: str) -> Compared | None:
+    """The mean gain of a row over another; None without a common seed.
+
+    McNemar's exact test where they share one seed and the images are independent; else `Couple.test`, in which people
+    on CK+ count as a whole and several seeds with their spread.
     """
-    if other.dataset != row.dataset:  # other test images: nothing is paired
-        means = [
-            np.mean([p["result"][reading]["accuracy"] for p in tables.parts_of(results, r.id)])
-            for r in (other, row)
-        ]
-        gain = 100 * float(means[1] - means[0])
-        return gain, f"{chapters.signed(gain)} over {variant(other)} on {other.column}"
+    if other.dataset != row.dataset:
+        return unpaired_gain(other, row, results, reading)
     found = couple(other.id, row.id, results, reading)
     if found is None:
-        return None, ""
-    gain = 100 * float(found.gaps.mean())
+        return None
+    test = found.test()
     if len(found.seeds) > 1:
-        p = f"p {found.test()['p']:.2g} over {len(found.seeds)} seeds"
+        how = f"p {test['p']:.2g} over {len(found.seeds)} seeds"
+    elif row.dataset == "ckplus":
+        how = f"p {test['p']:.2g} over people"
     else:
         only = found.gaps[0]
-        p = f"McNemar p {mcnemar_exact(only < 0, only > 0)['p']:.2g}"
-    return gain, f"{chapters.signed(gain)} over {variant(other)} ({p})"
+        test["p"] = mcnemar_exact(only < 0, only > 0)["p"]
+        how = f"McNemar p {test['p']:.2g}"
+    return compared(test, found.seeds, f"over {variant(other)} ({how})")
+
+
+def compared(test: Mapping[str, float], seeds: Sequence[int], over: str) -> Compared:
+    """From mean, low, high (points) and p."""
+    bounds = f"[{test['low']:+.1f}, {test['high']:+.1f}]"
+    text = f"{chapters.signed(test['mean'])} {bounds} {over}"
+    return Compared(test["mean"], test["low"], test["high"], test["p"], tuple(seeds), text)
+
+
+def unpaired_gain(other: Experiment, row: Experiment, results: Path | str, reading: str) -> Compared:
+    """On other test images nothing is paired: Newcombe's interval of two accuracies, widened by both rows' seeds."""
+    parts = [tables.parts_of(results, r.id) for r in (other, row)]
+    rates = [[float(p["result"][reading]["accuracy"]) for p in found] for found in parts]
+    first, second = (float(np.mean(of_row)) for of_row in rates)
+    n, n_first = (int(found[0]["result"][reading]["n"]) for found in reversed(parts))
+    _, low, high = difference_interval(rates[1], first, n, n_first)
+    low, high, _ = widened(second - first, low, high, rates[0], n_first)
+    error = (high - low) / (2 * norm.ppf(0.975))
+    p = float(2 * norm.sf(abs(second - first) / error)) if error else 1.0
+    test = {"mean": 100 * (second - first), "low": 100 * low, "high": 100 * high, "p": p}
+    seeds = [p["seed"] for p in min(parts, key=len)]
+    return compared(test, seeds, f"over {variant(other)} on {other.column}")
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +20,30 @@ REPEATS = 10  # of Chen & Chen (section 3.2)
 
 
 def in_words(claim: Claim, results: Path | str) -> Judgement:
-    """A statement in words, over the confusion matrices of all seeds together."""
+    """A statement in words, over the confusion matrix of each seed: it holds where it holds in most of them."""
     row, test = EXPERIMENTS[claim.experiment], words(claim.paper).get(claim.id)
     parts = tables.parts_of(results, row.id)
     if not parts or test is None:
         return Judgement(claim, missing(row) if test else "not testable")
-    said = {r: test(matrix_of(parts, r)) for r in ("val_selected", "paper_style")}
-    verdicts = {r: "direction holds" if held else "direction fails" for r, (held, _) in said.items()}
+    said = {r: [test(matrix_of([part], r)) for part in parts] for r in ("val_selected", "paper_style")}
+    verdicts = {r: by_most([held for held, _ in told]) for r, told in said.items()}
     return Judgement(
         claim,
         verdicts["val_selected"],
         uncertain(parts),
-        said["val_selected"][1],
+        "; ".join(text for _, text in said["val_selected"]),
         runs=tables.evidence_label(parts),
         at_best_test=verdicts["paper_style"],
     )
 
 
+def by_most(held: Sequence[bool]) -> str:
+    """The verdict on a statement that was looked up in each of several runs."""
+    return "direction holds" if 2 * sum(held) > len(held) else "direction fails"
+
+
 def in_history(claim: Claim, results: Path | str) -> Judgement:
-    """A statement on curves, losses or training figures: it holds where it holds in every seed that can tell."""
+    """A statement on curves, losses or training figures: it holds where it holds in most seeds that can tell."""
     rows = [EXPERIMENTS[name] for name in (claim.experiment, *claim.against.split())]
     by_seed = [{p["seed"]: p for p in tables.parts_of(results, row.id)} for row in rows]
     seeds = sorted(set.intersection(*(set(found) for found in by_seed)))
@@ -50,7 +56,7 @@ def in_history(claim: Claim, results: Path | str) -> Judgement:
         return Judgement(
             claim, missing(rows[0]), why="; ".join(dict.fromkeys(text for _, text in told.values()))
         )
-    verdict = "direction holds" if all(held for held, _ in said.values()) else "direction fails"
+    verdict = by_most([bool(held) for held, _ in said.values()])
     groups = [[found[seed] for seed in said] for found in by_seed]
     ours = "; ".join(text for _, text in said.values())
     return Judgement(claim, verdict, uncertain(*groups), ours, runs=tables.evidence_label(groups[0]))
@@ -63,7 +69,7 @@ def from_facts(claim: Claim, results: Path | str) -> Judgement:
 
 
 def from_attention(claim: Claim, results: Path | str) -> Judgement:
-    """Where attention looks: the sign of the mean difference in the share of the zones that the sentence names.
+    """Where attention looks: the mean difference in the share of the zones that the sentence names, and its interval.
 
     The measures are those beside the records of the two rows, see `ferlib.measures_run`.
     """
@@ -81,7 +87,7 @@ def from_attention(claim: Claim, results: Path | str) -> Judgement:
     bounds = f"{100 * test['low']:+.1f} to {100 * test['high']:+.1f}, p {test['p']:.2g}"
     return Judgement(
         claim,
-        "direction holds" if test["mean"] > 0 else "direction fails",
+        "direction holds" if test["low"] > 0 else "direction fails" if test["high"] < 0 else "not shown",
         len(pairs) < ENOUGH_SEEDS or not full,
         chapters.signed(100 * test["mean"]),
         runs=chapters.some(len(pairs), "seed"),

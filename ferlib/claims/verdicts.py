@@ -8,6 +8,8 @@
     Ours against the published value, where it is not reproduced.
 ``direction holds``, ``direction fails``
     Of an order of models, a gain, or a statement in words.
+``not shown``
+    Of an order, a gain or a place of attention: the difference cannot be told from none (p of 0.05 or more).
 ``contradicts itself``
     The paper prints the same quantity otherwise at another place, or its own numbers do not give this one.
 ``too few images``
@@ -43,6 +45,7 @@ VERDICTS = (
     "higher",
     "direction holds",
     "direction fails",
+    "not shown",
     "contradicts itself",
     "too few images",
     "not testable",
