@@ -176,7 +176,8 @@ def widened(
 
     ``low`` and ``high`` bound ``mean`` for the sampling of ``clusters`` independent images or subjects alone;
     ``by_seed`` are the seeds' own means on the same images. Seeds and images are crossed, so their variances add
-    (what varies with both is counted twice, which makes the bounds a little too wide), and the degrees of freedom are
+    (what varies with both is counted twice, which makes the bounds a little too wide where there are many seeds; with
+    two or three that lie far apart they are a little too narrow), and the degrees of freedom are
     Satterthwaite's, as for readers and cases: Hillis, "A comparison of denominator degrees of freedom methods for
     multiple observer ROC studies", Statistics in Medicine 26:596, 2007. One seed leaves the bounds as they are.
     """
@@ -268,7 +269,8 @@ def variance_split(correct: np.ndarray, cluster: np.ndarray | None = None) -> di
 
     ``seed_sd``: between seeds on these very images (sample standard deviation of the seeds' accuracies). ``test_sd``:
     standard error, over test sets of this size, of the accuracy averaged over the seeds. ``total_sd``: of one run on
-    a new test set, the root of seed variance and one run's sampling variance. Fractions; images are independent, or
+    a new test set. Both of the variances behind it, between seeds and of one run's sampling, hold what varies from
+    image to image and seed to seed; it is counted once. Fractions; images are independent, or
     clusters (N,) of them, subjects say.
     Bouthillier et al., "Accounting for variance in machine learning benchmarks", MLSys 2021, section 2.
     """
@@ -278,11 +280,10 @@ def variance_split(correct: np.ndarray, cluster: np.ndarray | None = None) -> di
     cluster = np.arange(correct.shape[1]) if cluster is None else cluster
     seeds = float(correct.mean(1).var(ddof=1))
     single = float(np.mean([clustered_error(run, cluster) ** 2 for run in correct]))
-    return {
-        "seed_sd": seeds**0.5,
-        "test_sd": clustered_error(correct.mean(0), cluster),
-        "total_sd": (seeds + single) ** 0.5,
-    }
+    test = clustered_error(correct.mean(0), cluster)
+    # of one run s2_image + s2_both, of the mean over k seeds s2_image + s2_both / k
+    both = max(0.0, single - test**2) * len(correct) / (len(correct) - 1)
+    return {"seed_sd": seeds**0.5, "test_sd": test, "total_sd": (seeds + max(0.0, single - both)) ** 0.5}
 
 
 def welch(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> dict[str, float]:

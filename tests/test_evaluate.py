@@ -245,7 +245,8 @@ def test_variance_split_by_hand():
     assert found["seed_sd"] == pytest.approx(np.sqrt(1 / 32))
     assert found["test_sd"] == pytest.approx(np.std([1, 1, 0.5, 0], ddof=1) / 2)
     single = (3 / 4 * 1 / 4 + 1 / 2 * 1 / 2) / 2 * (4 / 3) / 4
-    assert found["total_sd"] == pytest.approx(np.sqrt(1 / 32 + single))
+    both = 2 * (single - np.var([1, 1, 0.5, 0], ddof=1) / 4)
+    assert found["total_sd"] == pytest.approx(np.sqrt(1 / 32 + single - both))
     with pytest.raises(ValueError, match="at least two seeds"):
         variance_split(correct[:1])
 
@@ -257,7 +258,7 @@ def test_variance_split_finds_what_was_put_in():
     found = variance_split(rng.random((400, 2000)) < levels[:, None])
     sampling = np.sqrt(0.8 * 0.2 / 2000)
     assert found["seed_sd"] == pytest.approx(np.hypot(0.02, sampling), rel=0.1)
-    assert found["total_sd"] == pytest.approx(np.sqrt(0.02**2 + 2 * sampling**2), rel=0.1)
+    assert found["total_sd"] == pytest.approx(np.hypot(0.02, sampling), rel=0.1)
 
 
 def test_variance_split_against_anova():
