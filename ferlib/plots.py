@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from ferlib.data.dataset import FaceDataset, display_order
@@ -351,7 +352,7 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
     bounds = {name: high for name, _cost, _accuracy, _low, high, _twin in points}
     twins = {twin for *_, twin in points}
     best = -np.inf
-    front = []
+    front, labels = [], []
     for name, cost, accuracy, low, high, twin in sorted(points, key=lambda p: p[1]):
         colour, marker = ("C0", "o") if twin else ("C1", "s")
         ax.errorbar(
@@ -365,8 +366,8 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
         )
         if name not in twins:  # one name for both: two would write over each other
             above = (cost, max(high, bounds.get(str(twin), high)))
-            ax.annotate(
-                name,
+            label = ax.annotate(
+                name.partition(" (")[0],
                 above,
                 xytext=(0, 5),
                 textcoords="offset points",
@@ -374,6 +375,7 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
                 ha="center",
                 bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.7, "linewidth": 0},
             )
+            labels.append(label)
         if twin in at:
             ax.annotate("", at[name], at[twin], arrowprops={"arrowstyle": "->", "color": "0.4"})
         if accuracy > best:
@@ -385,6 +387,7 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.margins(x=0.14, y=0.12)  # for the names
+    _stack(labels)
     ax.legend(
         handles=[
             plt.Line2D([], [], color="C0", marker="o", linestyle="", label="with attention"),
@@ -394,6 +397,17 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
         fontsize="small",
     )
     return figure
+
+
+def _stack(labels: Sequence[Annotation]) -> None:
+    """Move names up, in points, until none lies on an earlier one."""
+    for i, label in enumerate(labels):
+        for _ in labels:
+            here = label.get_window_extent()
+            if not any(here.overlaps(other.get_window_extent()) for other in labels[:i]):
+                break
+            x, y = label.xyann
+            label.xyann = (x, y + 11)
 
 
 def differences(frame: pd.DataFrame) -> Figure:

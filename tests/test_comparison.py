@@ -289,3 +289,15 @@ def test_the_headline_counts_seeds_and_people(tmp_path):
     assert "for the 1 with more than one seed" in comparison_tables.answer([gain, both])
     found = comparison.couple(*names, tmp_path)
     assert found.seeds == (0, 1) and found.test()["p"] == pytest.approx(1)
+
+
+def test_names_over_cost_do_not_overlap():
+    """Three networks at nearly the same cost and accuracy; a twin goes under the name of its network."""
+    points = [(f"Network {k} (SE)", 100 + k, 80.0, 78.0, 82.0, f"plain {k}") for k in range(3)]
+    points += [(f"plain {k}", 99 + k, 79.0, 77.0, 81.0, None) for k in range(3)]
+    figure = plots.pareto(points, "cost")
+    labels = [text for text in figure.axes[0].texts if text.get_text()]
+    assert sorted(text.get_text() for text in labels) == ["Network 0", "Network 1", "Network 2"]
+    boxes = [text.get_window_extent() for text in labels]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    plots.close(figure)
