@@ -386,7 +386,7 @@ def by_subject(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
         if not done:
             continue
         ids, hits = pooled(row, results)
-        low, high = cluster_bootstrap(hits, np.array([i.split("_")[0] for i in ids]))
+        low, high = cluster_bootstrap(hits, tables.clusters_of(ids, row.dataset))
         each = 100 * np.array([p["result"]["val_selected"]["accuracy"] for p in done])
         spread = f" ± {each.std(ddof=1):.2f}" if len(each) > 1 else ""
         lines.append(
@@ -438,7 +438,7 @@ def subject_tests(
     if rows[0] not in complete:
         return []
     ids, first = pooled(rows[0], results, reading)
-    people = np.array([str(i).split("_")[0] for i in ids])
+    people = tables.clusters_of(ids, rows[0].dataset)
     found = []
     for row in complete[1:]:
         same, hits = pooled(row, results, reading)
@@ -483,7 +483,7 @@ def epochs_matter(rows: Sequence[Experiment], results: Path | str) -> str:
             pooled(one.row, results, reading)[1].astype(float) - pooled(rows[0], results, reading)[1]
             for reading in ("val_selected", "paper_style")
         ]
-        people = np.array([str(i).split("_")[0] for i in pooled(one.row, results)[0]])
+        people = tables.clusters_of(pooled(one.row, results)[0], one.row.dataset)
         changed = paired_clusters(change[0] - change[1], people)["p"] < 0.05
         if one.clear and not other.clear and changed:
             named.append(one.row.row)
