@@ -11,6 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from ferlib import book
+from ferlib.book import runs
 from ferlib.errors import FerlibError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,7 +146,7 @@ def test_a_failed_run_is_kept_aside_and_replaces_nothing(tmp_path, capsys):
     assert book.main(["execute", str(path), str(out), "-p", "seed", "1"]) == 1
     message = capsys.readouterr().err.strip()
     assert "\n" not in message
-    assert message.startswith("error:") and "ZeroDivisionError: division by zero" in message
+    assert message.startswith("ferlib:") and "ZeroDivisionError: division by zero" in message
     assert "cell [4]" in message and "out.failed.ipynb" in message
     assert out.read_bytes() == good
     assert "ZeroDivisionError" in (tmp_path / "out.failed.ipynb").read_text()
@@ -347,19 +348,19 @@ def test_notebooks_run_at_once_and_a_failure_keeps_the_others(tmp_path, monkeypa
     parameters = {"profile": "quick", "data_root": None, "device": "cpu", "seed": 0}
     work = tmp_path / "_build"
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    times = book._run_notebooks(tmp_path, work, ["a", "b"], parameters, False, 60, jobs=2)
+    times = runs.run_notebooks(tmp_path, work, ["a", "b"], parameters, False, 60, jobs=2)
     assert [name for name, *_ in times] == ["run a.ipynb", "run b.ipynb"]
     share = str(max(1, (os.cpu_count() or 1) // 2))
     assert outputs(work / "executed" / "a.ipynb").strip() == share
     assert all(said == "profile quick" for *_, said in times)
     with pytest.raises(FerlibError, match=r"bad\.ipynb.*ZeroDivisionError"):
-        book._run_notebooks(tmp_path, work, ["a", "bad"], parameters, False, 60, jobs=2)
+        runs.run_notebooks(tmp_path, work, ["a", "bad"], parameters, False, 60, jobs=2)
     assert "a.ipynb: kept" in capsys.readouterr().out
     assert not (work / "executed" / "bad.ipynb").exists()
 
 
 def test_demonstrations_share_the_cores_and_trainings_do_not(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert (book._default_jobs("quick"), book._default_jobs("full")) == (2, 1)
+    assert (runs.default_jobs("quick"), runs.default_jobs("full")) == (2, 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    assert book._default_jobs("quick") == 1
+    assert runs.default_jobs("quick") == 1

@@ -18,6 +18,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
 from ferlib import book, records
+from ferlib.book import runs
 from ferlib.errors import FerlibError
 from ferlib.experiments import EXPERIMENTS, get
 
@@ -273,7 +274,7 @@ def test_a_notebook_that_a_job_executed_is_kept_by_the_build(tmp_path, monkeypat
     assert chapter.main(words) == 0
     assert "unchanged, kept" in capsys.readouterr().out
     parameters = {"profile": "quick", "data_root": None, "device": "auto", "seed": 0}
-    assert not book._run_notebook(tmp_path, tmp_path / "_build", "notebooks/trial", parameters, False, 60)
+    assert not runs.run_notebook(tmp_path, tmp_path / "_build", "notebooks/trial", parameters, False, 60)
 
 
 # ---- profiles -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ferlib import book, explorer
+from ferlib.book import building
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = os.environ.get("FERLIB_CACHE")  # before tests/conftest.py sets one of its own
@@ -44,7 +45,7 @@ def html(data, tmp_path_factory):
     shutil.copy(ROOT / "_config.yml", src)
     (src / "_toc.yml").write_text(TOC)
     (src / "book" / "intro.md").write_text("# A trial\n")
-    found = book._sphinx(src, work)
+    found = building.sphinx(src, work)
     assert book.check(found, src / "_toc.yml") == []
     return found
 

@@ -1,0 +1,5 @@
+import sys
+
+from ferlib.book.command import main
+
+sys.exit(main())

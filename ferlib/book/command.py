@@ -1,0 +1,164 @@
+"""``ferlib book``, ``python -m ferlib.book``: the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from ferlib.book.building import build
+from ferlib.book.contents import toc_pages
+from ferlib.book.links import check
+from ferlib.book.notebooks import CELL_TIMEOUT, execute, parse_parameter, short
+from ferlib.commands import told
+from ferlib.delivery import NAME, pack, pdf, serve, why_no_pdf
+from ferlib.errors import FerlibError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ferlib.book",
+        description="Build the book: run the notebooks, make the pages strictly, check what came out.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    p = commands.add_parser(
+        "build", help="run the notebooks whose inputs changed and build the book in _build/html"
+    )
+    p.add_argument(
+        "--root", type=Path, default=Path("."), help="the repository (default: the current folder)"
+    )
+    p.add_argument(
+        "--data-root",
+        default=os.environ.get("FERLIB_DATA") or None,
+        help="folder of the real datasets (default: FERLIB_DATA; without either, the synthetic dataset)",
+    )
+    p.add_argument("--profile", default="quick", help="quick (default) or full; passed to every notebook")
+    p.add_argument("--device", default="auto", help="auto (default), cpu, cuda, …; passed to every notebook")
+    p.add_argument("--seed", type=int, default=0, help="passed to every notebook (default 0)")
+    p.add_argument(
+        "--timeout", type=int, default=CELL_TIMEOUT, help="seconds one cell may take (default %(default)s)"
+    )
+    p.add_argument("--force", action="store_true", help="run and build everything, changed or not")
+    p.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="notebooks at once (default: two in the quick profile where there are two cores, else one)",
+    )
+
+    p = commands.add_parser("execute", help="run one notebook with checked parameters")
+    p.add_argument("notebook", type=Path)
+    p.add_argument("out", type=Path, help="the executed copy; written only if every cell succeeds")
+    p.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="may be repeated",
+    )
+    p.add_argument(
+        "--timeout", type=int, default=CELL_TIMEOUT, help="seconds one cell may take (default %(default)s)"
+    )
+
+    p = commands.add_parser(
+        "serve", help="serve the built book on this machine, for what a browser refuses from disk"
+    )
+    p.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
+    p.add_argument("--port", type=int, default=8000, help="default %(default)s; 0 takes any free one")
+
+    p = commands.add_parser(
+        "pack", help="the built book as a zip that opens from disk, and as a PDF of all pages"
+    )
+    p.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
+    p.add_argument("--toc", type=Path, default=Path("_toc.yml"))
+    p.add_argument(
+        "--out", type=Path, default=Path("_build"), help="folder of the two files (default: _build)"
+    )
+    p.add_argument("--no-pdf", action="store_true", help="the zip alone")
+
+    p = commands.add_parser(
+        "check", help="look for missing pages, dead links and foreign origins in a built book"
+    )
+    p.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
+    p.add_argument("--toc", type=Path, default=Path("_toc.yml"))
+    p.add_argument("--json", action="store_true", help="print the problems as a JSON list")
+    p.add_argument(
+        "--browser",
+        action="store_true",
+        help="also open each page in Chromium: console, origins, weight, accessibility, width on a phone",
+    )
+    return parser
+
+
+@told
+def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    options = _parser().parse_args(["serve" if a == "--serve" else a for a in argv])
+    try:
+        return _do(options)
+    except KeyboardInterrupt:
+        raise FerlibError("interrupted; nothing unfinished was published") from None
+
+
+def _do(options: argparse.Namespace) -> int:
+    if options.command == "build":
+        build(
+            options.root,
+            data_root=options.data_root,
+            profile=options.profile,
+            device=options.device,
+            seed=options.seed,
+            force=options.force,
+            timeout=options.timeout,
+            jobs=options.jobs,
+        )
+    elif options.command == "execute":
+        values = {n: parse_parameter(options.notebook, n, v) for n, v in options.parameter}
+        print(f"wrote {short(execute(options.notebook, options.out, values, options.timeout))}")
+    elif options.command == "serve":
+        serve(options.html, options.port)
+    elif options.command == "pack":
+        _pack(options.html, options.toc, options.out, not options.no_pdf)
+    else:
+        problems = check(options.html, options.toc)
+        if options.browser:
+            problems += _look(options.html, options.toc, options.json)
+        return _report(problems, options.html, options.json)
+    return 0
+
+
+def _look(html: Path, toc: Path, quiet: bool) -> list[str]:
+    from ferlib import gates  # the packages of a browser test are not part of every installation
+
+    if missing := gates.why_not():
+        print(f"not looked at in a browser: {missing}", file=sys.stderr)
+        return []
+    visits = gates.check(html, list(dict.fromkeys(toc_pages(toc))))
+    for visit in () if quiet else visits:
+        paint = "–" if visit.first_content is None else f"{visit.first_content:.2f} s"
+        print(f"{visit.name:32} {visit.weight / 1e6:5.2f} MB  first content after {paint}")
+    return [problem for visit in visits for problem in visit.problems]
+
+
+def _pack(html: Path, toc: Path, out: Path, with_pdf: bool) -> None:
+    print(f"wrote {short(pack(html, out / f'{NAME}.zip'))}", flush=True)
+    missing = why_no_pdf()
+    if with_pdf and missing:
+        print(missing, file=sys.stderr)
+    elif with_pdf:
+        print(f"wrote {short(pdf(html, list(dict.fromkeys(toc_pages(toc))), out / f'{NAME}.pdf'))}")
+
+
+def _report(problems: list[str], html: Path, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(problems, indent=2))
+    else:
+        for problem in problems:
+            print(problem, file=sys.stderr)
+        print(f"{html}: {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+    return 1 if problems else 0
