@@ -381,13 +381,12 @@ def by_subject(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
     """
     lines = []
     for row in rows:
-        folds = [tables.parts_of(results, f"{row.id}-grouped{k}") for k in range(folds_of(row))]
-        done = [parts[0] for parts in folds if parts]
-        if not done:
+        folds, seeds = seeds_of_folds(row, results)
+        if not seeds:
             continue
         ids, hits = pooled(row, results)
-        low, high = cluster_bootstrap(hits, tables.clusters_of(ids, row.dataset))
-        each = 100 * np.array([p["result"]["val_selected"]["accuracy"] for p in done])
+        low, high = interval_over_people(hits, tables.clusters_of(ids, row.dataset))
+        each = np.array([100 * fold(name, seeds, results)[1].mean() for name in folds])
         spread = f" ± {each.std(ddof=1):.2f}" if len(each) > 1 else ""
         lines.append(
             {
@@ -396,10 +395,22 @@ def by_subject(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
                 "by subject, pooled": f"{100 * hits.mean():.2f} [{100 * low:.1f}, {100 * high:.1f}], n = {len(hits):,}",
                 "by subject, mean of folds": f"{each.mean():.2f}{spread}",
                 "by subject, best test epochs": f"{100 * pooled(row, results, 'paper_style')[1].mean():.2f}",
-                "folds": f"{len(done)} of {len(folds)}",
+                "folds": f"{len(folds)} of {folds_of(row)}",
+                "seeds": len(seeds),
             }
         )
     return pd.DataFrame(lines)
+
+
+def interval_over_people(hits: np.ndarray, people: np.ndarray) -> tuple[float, float]:
+    """95 % bounds of an accuracy over ``hits`` (N,) that resample ``people`` (N,).
+
+    Where all are right or all wrong, resampling says nothing: then Wilson's interval, and people count.
+    """
+    if len(np.unique(hits)) > 1:
+        return cluster_bootstrap(hits, people)
+    n = len(np.unique(people))
+    return wilson(round(n * float(hits.mean())), n)
 
 
 def folds_of(row: Experiment) -> int:
@@ -429,12 +440,11 @@ def subject_tests(
     rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected"
 ) -> list[SubjectTest]:
     """Each row against the first on the same test images; rows whose folds are not all there are left out."""
-    complete = [
-        row
-        for row in rows
-        if folds_of(row)
-        and all(tables.parts_of(results, f"{row.id}-grouped{k}") for k in range(folds_of(row)))
-    ]
+    complete = []
+    for row in rows:
+        folds, seeds = seeds_of_folds(row, results)
+        if seeds and len(folds) == folds_of(row):
+            complete.append(row)
     if rows[0] not in complete:
         return []
     ids, first = pooled(rows[0], results, reading)
@@ -489,24 +499,39 @@ def epochs_matter(rows: Sequence[Experiment], results: Path | str) -> str:
             named.append(one.row.row)
     if not named:
         return ""
+    seeds = len(seeds_of_folds(rows[0], results)[1])
+    says = "One seed of each fold says" if seeds == 1 else f"{seeds} seeds of each fold say"
     return (
         f"The difference of {listed(named)} is there with the epochs that validation chose and cannot be told from "
         "zero at the best test epochs. So the networks reach about the same accuracy at some epoch, and differ in "
-        "whether the few validation frames, of other people again, choose such an epoch. One seed of each fold says so."
+        f"whether the few validation frames, of other people again, choose such an epoch. {says} so."
     )
+
+
+def seeds_of_folds(row: Experiment, results: Path | str) -> tuple[list[str], list[int]]:
+    """The folds by subject that have records, and the seeds that all of these have."""
+    seeds = {
+        name: {p["seed"] for p in parts}
+        for name in (f"{row.id}-grouped{k}" for k in range(folds_of(row)))
+        if (parts := tables.parts_of(results, name))
+    }
+    return list(seeds), sorted(set.intersection(*seeds.values())) if seeds else []
+
+
+def fold(
+    name: str, seeds: Sequence[int], results: Path | str, reading: str = "val_selected"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (N,) of a fold's test images and the share of ``seeds`` that is right on each (N,)."""
+    found = [tables.correct(records.path_of(results, name, seed), reading) for seed in seeds]
+    return found[0][0], np.mean([right for _, right in found], axis=0)
 
 
 def pooled(
     row: Experiment, results: Path | str, reading: str = "val_selected"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and correctness of the test images of all folds by subject that have a record (its first seed)."""
-    ids, hits = [], []
-    for k in range(folds_of(row)):
-        identifier = f"{row.id}-grouped{k}"
-        if parts := tables.parts_of(results, identifier):
-            found = tables.correct(records.path_of(results, identifier, parts[0]["seed"]), reading)
-            ids.append(found[0])
-            hits.append(found[1])
+    """`fold` over all folds by subject that have records, with the seeds that all of these have."""
+    folds, seeds = seeds_of_folds(row, results)
+    ids, hits = zip(*(fold(name, seeds, results, reading) for name in folds), strict=True)
     return np.concatenate(ids), np.concatenate(hits)
 
 

@@ -182,6 +182,8 @@ def test_what_remains_of_a_gap(tmp_path):
         record(tmp_path / state[:4], row, 0, chosen, dataset="ckplus", profile="full", ids=FRAMES, best=best)
         found = effects.remaining(tmp_path / state[:4])
         assert list(found["state"]) == [state]
+    record(tmp_path / "above", "se_cnn-se", 0, 0.9, best=0.95)  # the published 69.04
+    assert effects.remaining(tmp_path / "above")["state"][0].startswith("above the print")
 
 
 # -- what is shown ----------------------------------------------------------------------------------------------------
