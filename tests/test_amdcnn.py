@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from nets import assert_gates
 from torch import nn
 
 from ferlib.errors import FerlibError
@@ -273,8 +274,7 @@ def test_attention_maps_are_named_after_their_place_and_lie_in_the_open_unit_int
     sides = {1: 22, 2: 11, 3: 6, 4: 3}
     expected = {f"dfem{i}.channel_attention": (2, 16 * 2**i) for i in sides}
     expected |= {f"dfem{i}.spatial_attention": (2, 1, s, s) for i, s in sides.items()}
-    assert {k: tuple(v.shape) for k, v in out["attention"].items()} == expected
-    assert all(((v > 0) & (v < 1)).all() for v in out["attention"].values())
+    assert_gates(out["attention"], expected)
     _, plain = make(attention="none").eval()(torch.rand(2, 1, 48, 48))
     assert plain["attention"] == {}
 

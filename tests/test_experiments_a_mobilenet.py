@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 import re
-import signal
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 from rows import changed
+from toy import stopped_and_resumed
 
 from ferlib import engine, records, train
 from ferlib.augment import validate
 from ferlib.data import ckplus, ferplus, load, rafdb
 from ferlib.experiments.a_mobilenet import NETS, NOT_IN_THE_PAPER, ROWS
 from ferlib.forensics import compatible_counts
-from ferlib.interrupt import Interrupted, Stop
 from ferlib.losses import CenterLoss
 from ferlib.models import a_mobilenet, build, mobilenet
 from ferlib.pixels import IMAGENET, Pixels, epoch_order
@@ -259,18 +258,10 @@ def test_a_stopped_run_with_center_loss_ends_with_the_same_numbers(tmp_path, mon
     """Centres, the rate that falls with every update and the copies of rare classes go on where they were."""
     row = small("ferplus-a_mobilenet-scratch48")
     whole = train.run(row, 0, settings(tmp_path / "whole"), data=faces())
-    stop, step, count = Stop(), engine.train_step, iter(range(1, 100))
-
-    def counted(*arguments):
-        step(*arguments)
-        if next(count) == 3:  # the first of the second epoch
-            stop.signal = signal.SIGTERM
-
-    monkeypatch.setattr(engine, "train_step", counted)
-    with pytest.raises(Interrupted, match="saved after 1 of 2 epochs and 1 batches"):
-        train.run(row, 0, settings(tmp_path / "cut"), data=faces(), stop=stop)
-    cut = train.run(row, 0, settings(tmp_path / "cut"), data=faces())
-    ours, theirs = records.read(cut), records.read(whole)
+    ours = stopped_and_resumed(
+        row, 3, tmp_path / "cut", monkeypatch, faces()
+    )  # the first of the second epoch
+    theirs = records.read(whole)
     assert ours["sha256"] == theirs["sha256"]
     assert (ours["run"]["interruptions"], theirs["run"]["interruptions"]) == (1, 0)
     rates = [line["lr"] for line in theirs["reproducible"]["history"]]

@@ -6,7 +6,6 @@ import inspect
 import math
 import os
 import re
-import signal
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -17,7 +16,7 @@ import pytest
 import torch
 from rows import changed, factors
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
-from toy import settings, toy
+from toy import settings, stopped_and_resumed, toy
 
 from ferlib import augment, engine, records, train
 from ferlib.data import load
@@ -35,7 +34,6 @@ from ferlib.experiments.amdcnn import (
     TABLE_8,
 )
 from ferlib.forensics import compatible_counts
-from ferlib.interrupt import Interrupted, Stop
 from ferlib.models.amdcnn import AMDCNN
 from ferlib.models.amdcnn_readings import count, enumerate_readings, settled
 from ferlib.pixels import Pixels, class_weights
@@ -405,17 +403,7 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.parametrize("step", [2, 4, 7])
 def test_a_stopped_run_resumes_to_the_same_record(uninterrupted, tmp_path, monkeypatch, step):
     """Within an epoch and at its end, of 4 batches: the learned scale and Adam's moments of it go on too."""
-    stop, plain, counter = Stop(), engine.train_step, iter(range(1, 100))
-
-    def counted(*arguments):
-        plain(*arguments)
-        if next(counter) == step:
-            stop.signal = signal.SIGTERM
-
-    monkeypatch.setattr(engine, "train_step", counted)
-    with pytest.raises(Interrupted):
-        train.run(RESUMED, 0, settings(tmp_path), data=toy(), stop=stop)
-    resumed = records.read(train.run(RESUMED, 0, settings(tmp_path), data=toy()))
+    resumed = stopped_and_resumed(RESUMED, step, tmp_path, monkeypatch)
     assert resumed["sha256"] == uninterrupted["sha256"] and resumed["run"]["interruptions"] == 1
     scales = [line["am_scale"] for line in uninterrupted["reproducible"]["history"]]
     assert len(set(scales)) == 2 and 30 not in scales

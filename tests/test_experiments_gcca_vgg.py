@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 import re
-import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +14,11 @@ import numpy as np
 import pytest
 import torch
 from rows import changed, factors
-from toy import settings, toy
+from toy import settings, stopped_and_resumed, toy
 
-from ferlib import augment, engine, records, train
+from ferlib import augment, records, train
 from ferlib.data import DataError, ckplus, fer2013, load
 from ferlib.experiments.gcca_vgg import FOLDS, NOT_IN_THE_PAPER, ROWS, TABLE_1
-from ferlib.interrupt import Interrupted, Stop
 from ferlib.losses import CrossEntropy, IslandLoss, build_loss
 from ferlib.models import build, gcca_vgg
 from ferlib.pixels import Pixels
@@ -280,18 +278,7 @@ def test_a_stopped_run_resumes_to_the_same_record(step, narrow, tmp_path, monkey
     rates = [line["lr"] for line in whole["reproducible"]["history"]]
     first = row.optimiser["lr"]
     assert rates == [first, first, first / 2]  # the first loss is the best by definition
-    stop, plain_step, count = Stop(), engine.train_step, iter(range(1, 100))
-
-    def counted(*arguments):
-        plain_step(*arguments)
-        if next(count) == step:
-            stop.signal = signal.SIGTERM
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "train_step", counted)
-        with pytest.raises(Interrupted):
-            train.run(row, 0, settings(tmp_path / "cut"), data=toy(), stop=stop)
-    resumed = records.read(train.run(row, 0, settings(tmp_path / "cut"), data=toy()))
+    resumed = stopped_and_resumed(row, step, tmp_path / "cut", monkeypatch)
     assert resumed["sha256"] == whole["sha256"] and resumed["run"]["interruptions"] == 1
 
 

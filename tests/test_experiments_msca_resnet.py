@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from rows import changed, factors
-from toy import settings, toy
+from toy import settings, stopped_and_resumed, toy
 
 from ferlib import augment, engine, records, train
 from ferlib.data import load
 from ferlib.data.synthetic import load as synthetic
 from ferlib.experiments.msca_resnet import FOLDS, NOT_IN_THE_PAPER, ROWS, TABLE_2, TABLE_3
 from ferlib.forensics import compatible_counts
-from ferlib.interrupt import Interrupted, Stop
 from ferlib.pixels import Pixels, class_weights
 from ferlib.schedules import build_schedule
 
@@ -295,16 +293,6 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("step", [2, 4, 7])
 def test_a_stopped_run_resumes_to_the_same_record(whole, tmp_path, monkeypatch, step):
     """Within an epoch, at its end and after the rate has changed; an epoch has 4 batches."""
-    stop, plain, count = Stop(), engine.train_step, iter(range(1, 100))
-
-    def counted(*arguments):
-        plain(*arguments)
-        if next(count) == step:
-            stop.signal = signal.SIGTERM
-
-    monkeypatch.setattr(engine, "train_step", counted)
-    with pytest.raises(Interrupted):
-        train.run(STEPPED, 0, settings(tmp_path), data=toy(), stop=stop)
-    resumed = records.read(train.run(STEPPED, 0, settings(tmp_path), data=toy()))
+    resumed = stopped_and_resumed(STEPPED, step, tmp_path, monkeypatch)
     assert resumed["sha256"] == whole["sha256"] and resumed["run"]["interruptions"] == 1
     assert [line["lr"] for line in whole["reproducible"]["history"]] == STEPPED.schedule["rates"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from nets import overfitted
 from torch import nn
 from torchvision.models import vgg16, vgg16_bn
 from torchvision.models._api import WeightsEnum
@@ -453,16 +454,7 @@ def test_dropping_the_dense_layers_streamlines_the_model():
 @pytest.mark.parametrize(("model", "norm"), [*((m, False) for m in MODELS), (6, True)])
 def test_a_batch_of_sixteen_is_overfitted(model, norm):
     net = make(model, seed=3, size=16, norm=norm)
-    x, y = torch.rand(16, 1, 16, 16), torch.arange(16) % 7
-    optimiser = torch.optim.Adam(net.parameters(), 2e-4, fused=True)
-    for _ in range(60):
-        loss = nn.functional.cross_entropy(net(x)[0], y)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        if loss < 0.1:
-            break
-    assert loss < 0.1
+    assert overfitted(net, torch.rand(16, 1, 16, 16), 60, rate=2e-4, enough=0.1, fused=True)
 
 
 @pytest.mark.parametrize(

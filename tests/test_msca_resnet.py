@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from nets import assert_gates, overfitted, without_gradient
 from torch import nn
 
 from ferlib.errors import FerlibError
@@ -199,24 +200,20 @@ def test_parameters_and_multiply_adds_by_width(width, parameters, millions):
 @pytest.mark.parametrize(("channels", "size"), [(1, 48), (3, 64)])
 def test_forward_backward_reaches_every_parameter(variant, channels, size):
     """In one of several starts: an SE bottleneck of few ReLU units may start with all of them dead."""
-    reached, names = set(), {"none yet"}
-    for seed in range(16):
-        if names == reached:
-            break
-        torch.manual_seed(seed)
-        model = build("msca_resnet", classes=7, channels=channels, size=size, **variant)
-        logits, out = model(torch.randn(4, channels, size, size))
+
+    def make_one():
+        return build("msca_resnet", classes=7, channels=channels, size=size, **variant)
+
+    def check(logits, out):
         assert logits.shape == (4, 7) and out["features"].shape == (4, 4 * variant["width"])
         assert out["aux"] == []
-        nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
-        names = {n for n, _ in model.named_parameters()}
-        reached |= {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-    assert names - reached == set()
+
+    assert without_gradient(make_one, torch.randn(4, channels, size, size), check, starts=16) == set()
 
 
 def test_gates_are_named_after_their_place_and_lie_in_the_open_unit_interval():
     _, out = make().eval()(torch.rand(2, 1, 48, 48))
-    assert {k: tuple(v.shape) for k, v in out["attention"].items()} == {
+    shapes = {
         "stem.se": (2, 64),
         "unit1.multiscale.se": (2, 64),
         "unit1.se": (2, 64),
@@ -225,7 +222,7 @@ def test_gates_are_named_after_their_place_and_lie_in_the_open_unit_interval():
         "unit3.multiscale.se": (2, 256),
         "unit3.se": (2, 256),
     }
-    assert all(((v > 0) & (v < 1)).all() for v in out["attention"].values())
+    assert_gates(out["attention"], shapes)
 
 
 def test_without_se_in_the_module_the_se_of_figures_3_and_4_stays():
@@ -246,14 +243,7 @@ def test_no_relu_works_in_place():
 @pytest.mark.parametrize("row", TABLE_3)
 def test_a_batch_of_fourteen_is_overfitted(row):
     model = make(width=16, size=16, **TABLE_3[row])
-    x, y = torch.randn(14, 1, 16, 16), torch.arange(14) % 7
-    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
-    for _ in range(20):
-        loss = nn.functional.cross_entropy(model(x)[0], y)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert (model(x)[0].argmax(1) == y).all()
+    assert overfitted(model, torch.randn(14, 1, 16, 16), 20, rate=3e-3)
 
 
 @pytest.mark.parametrize(

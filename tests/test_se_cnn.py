@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from nets import assert_gates, overfitted, without_gradient
 from torch import nn
 
 from ferlib.errors import FerlibError
@@ -62,23 +63,19 @@ def test_sizes_through_the_net(padding, sides):
 @pytest.mark.parametrize(("channels", "size"), [(1, 48), (3, 64)])
 def test_forward_backward_reaches_every_parameter(variant, channels, size):
     """In one of several starts: an SE bottleneck of two or four ReLU units may start with all of them dead."""
-    reached, names = set(), {"none yet"}
-    for seed in range(8):
-        if names == reached:
-            break
-        torch.manual_seed(seed)
-        model = build("se_cnn", classes=7, channels=channels, size=size, **variant)
-        logits, out = model(torch.rand(4, channels, size, size))
+
+    def make_one():
+        return build("se_cnn", classes=7, channels=channels, size=size, **variant)
+
+    def check(logits, out):
         assert logits.shape == (4, 7) and out["features"].shape == (4, 1024) and out["aux"] == []
-        nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
-        names = {n for n, _ in model.named_parameters()}
-        reached |= {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-    assert names - reached == set()
+
+    assert without_gradient(make_one, torch.rand(4, channels, size, size), check) == set()
 
 
 def test_gates_are_named_after_their_place_and_lie_in_the_open_unit_interval():
     _, out = make(se="conv").eval()(torch.rand(2, 1, 48, 48))
-    assert {k: tuple(v.shape) for k, v in out["attention"].items()} == {
+    shapes = {
         "block1.se1": (2, 32),
         "block1.se2": (2, 64),
         "block2.se1": (2, 128),
@@ -86,7 +83,7 @@ def test_gates_are_named_after_their_place_and_lie_in_the_open_unit_interval():
         "block3.se1": (2, 256),
         "block3.se2": (2, 256),
     }
-    assert all(((v > 0) & (v < 1)).all() for v in out["attention"].values())
+    assert_gates(out["attention"], shapes)
 
 
 def test_se_block_against_numpy():
@@ -130,14 +127,7 @@ def test_start_is_keras_default():
 def test_a_batch_of_sixteen_is_overfitted(se):
     torch.manual_seed(3)
     model = make(se=se, dropout=(0.0, 0.0))
-    x, y = torch.rand(16, 1, 48, 48), torch.arange(16) % 7
-    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
-    for _ in range(20):
-        loss = nn.functional.cross_entropy(model(x)[0], y)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert (model(x)[0].argmax(1) == y).all()
+    assert overfitted(model, torch.rand(16, 1, 48, 48), 20)
 
 
 def test_seeded_logits_are_golden():

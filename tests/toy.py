@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from ferlib import train
+from ferlib import engine, records, train
 from ferlib.data.dataset import FaceDataset
 from ferlib.experiments import get
+from ferlib.interrupt import Interrupted, Stop
 
 ROW = replace(get("se_cnn-se"), epochs=3, dataset="toy", augmentation={"shift": 0.1}, size=36, batch=16)
 
@@ -28,3 +31,19 @@ def toy(n=90, seed=0):
 def settings(folder, **changes):
     base = train.Settings(threads=1, device="cpu", results=folder / "results", runs=folder / "runs")
     return replace(base, **changes)
+
+
+def stopped_and_resumed(row, step, folder, monkeypatch, data=None):
+    """The record of a run of ``row`` (on `toy`) that is told to stop after a training step and then goes on."""
+    data = toy() if data is None else data
+    stop, plain, count = Stop(), engine.train_step, iter(range(1, 100))
+
+    def counted(*arguments):
+        plain(*arguments)
+        if next(count) == step:
+            stop.signal = signal.SIGTERM
+
+    monkeypatch.setattr(engine, "train_step", counted)
+    with pytest.raises(Interrupted):
+        train.run(row, 0, settings(folder), data=data, stop=stop)
+    return records.read(train.run(row, 0, settings(folder), data=data))
