@@ -258,9 +258,8 @@ def test_a_stopped_run_with_center_loss_ends_with_the_same_numbers(tmp_path, mon
     """Centres, the rate that falls with every update and the copies of rare classes go on where they were."""
     row = small("ferplus-a_mobilenet-scratch48")
     whole = train.run(row, 0, settings(tmp_path / "whole"), data=faces())
-    ours = stopped_and_resumed(
-        row, 3, tmp_path / "cut", monkeypatch, faces()
-    )  # the first of the second epoch
+    cut = settings(tmp_path / "cut")
+    ours = stopped_and_resumed(row, 3, cut, monkeypatch, faces())  # at the first step of the second epoch
     theirs = records.read(whole)
     assert ours["sha256"] == theirs["sha256"]
     assert (ours["run"]["interruptions"], theirs["run"]["interruptions"]) == (1, 0)

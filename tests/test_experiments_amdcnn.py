@@ -403,7 +403,7 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.parametrize("step", [2, 4, 7])
 def test_a_stopped_run_resumes_to_the_same_record(uninterrupted, tmp_path, monkeypatch, step):
     """Within an epoch and at its end, of 4 batches: the learned scale and Adam's moments of it go on too."""
-    resumed = stopped_and_resumed(RESUMED, step, tmp_path, monkeypatch)
+    resumed = stopped_and_resumed(RESUMED, step, settings(tmp_path), monkeypatch)
     assert resumed["sha256"] == uninterrupted["sha256"] and resumed["run"]["interruptions"] == 1
     scales = [line["am_scale"] for line in uninterrupted["reproducible"]["history"]]
     assert len(set(scales)) == 2 and 30 not in scales

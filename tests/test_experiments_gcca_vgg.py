@@ -278,7 +278,7 @@ def test_a_stopped_run_resumes_to_the_same_record(step, narrow, tmp_path, monkey
     rates = [line["lr"] for line in whole["reproducible"]["history"]]
     first = row.optimiser["lr"]
     assert rates == [first, first, first / 2]  # the first loss is the best by definition
-    resumed = stopped_and_resumed(row, step, tmp_path / "cut", monkeypatch)
+    resumed = stopped_and_resumed(row, step, settings(tmp_path / "cut"), monkeypatch)
     assert resumed["sha256"] == whole["sha256"] and resumed["run"]["interruptions"] == 1
 
 

@@ -293,6 +293,6 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("step", [2, 4, 7])
 def test_a_stopped_run_resumes_to_the_same_record(whole, tmp_path, monkeypatch, step):
     """Within an epoch, at its end and after the rate has changed; an epoch has 4 batches."""
-    resumed = stopped_and_resumed(STEPPED, step, tmp_path, monkeypatch)
+    resumed = stopped_and_resumed(STEPPED, step, settings(tmp_path), monkeypatch)
     assert resumed["sha256"] == whole["sha256"] and resumed["run"]["interruptions"] == 1
     assert [line["lr"] for line in whole["reproducible"]["history"]] == STEPPED.schedule["rates"]

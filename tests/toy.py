@@ -33,8 +33,11 @@ def settings(folder, **changes):
     return replace(base, **changes)
 
 
-def stopped_and_resumed(row, step, folder, monkeypatch, data=None):
-    """The record of a run of ``row`` (on `toy`) that is told to stop after a training step and then goes on."""
+def stopped_and_resumed(row, step, chosen, monkeypatch, data=None):
+    """The record of a run of ``row`` with settings ``chosen`` that is told to stop after a training step and goes on.
+
+    ``data`` is `toy` by default.
+    """
     data = toy() if data is None else data
     stop, plain, count = Stop(), engine.train_step, iter(range(1, 100))
 
@@ -45,5 +48,5 @@ def stopped_and_resumed(row, step, folder, monkeypatch, data=None):
 
     monkeypatch.setattr(engine, "train_step", counted)
     with pytest.raises(Interrupted):
-        train.run(row, 0, settings(folder), data=data, stop=stop)
-    return records.read(train.run(row, 0, settings(folder), data=data))
+        train.run(row, 0, chosen, data=data, stop=stop)
+    return records.read(train.run(row, 0, chosen, data=data))
