@@ -213,14 +213,11 @@ passed_on(
     "ferlib.explorer",
     "What the book's pages without a kernel show: `ferlib explorer build|train`, each with --help.",
 )
-
-
-@app.command(context_settings=PASS_ON)
-def book(context: typer.Context) -> None:
-    """Execute the notebooks and build the book: `ferlib book build|execute|check`, each with --help."""
-    from ferlib.book import main as book_main
-
-    raise typer.Exit(book_main(context.args))
+passed_on(
+    "book",
+    "ferlib.book.command",
+    "Execute the notebooks and build the book: `ferlib book build|execute|check`, each with --help.",
+)
 
 
 def main() -> None:

@@ -8,23 +8,21 @@ import os
 import sys
 from pathlib import Path
 
+from ferlib import commands
 from ferlib.book.building import build
 from ferlib.book.contents import toc_pages
 from ferlib.book.links import check
 from ferlib.book.notebooks import CELL_TIMEOUT, execute, parse_parameter, short
-from ferlib.commands import told
 from ferlib.delivery import NAME, pack, pdf, serve, why_no_pdf
 from ferlib.errors import FerlibError
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m ferlib.book",
-        description="Build the book: run the notebooks, make the pages strictly, check what came out.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
+def _parser(prog: str) -> argparse.ArgumentParser:
+    about = "Build the book: run the notebooks, make the pages strictly, check what came out."
+    parser = commands.parser(prog, about)
+    steps = parser.add_subparsers(dest="command", required=True)
 
-    p = commands.add_parser(
+    p = steps.add_parser(
         "build", help="run the notebooks whose inputs changed and build the book in _build/html"
     )
     p.add_argument(
@@ -49,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         help="notebooks at once (default: two in the quick profile where there are two cores, else one)",
     )
 
-    p = commands.add_parser("execute", help="run one notebook with checked parameters")
+    p = steps.add_parser("execute", help="run one notebook with checked parameters")
     p.add_argument("notebook", type=Path)
     p.add_argument("out", type=Path, help="the executed copy; written only if every cell succeeds")
     p.add_argument(
@@ -65,13 +63,13 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout", type=int, default=CELL_TIMEOUT, help="seconds one cell may take (default %(default)s)"
     )
 
-    p = commands.add_parser(
+    p = steps.add_parser(
         "serve", help="serve the built book on this machine, for what a browser refuses from disk"
     )
     p.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
     p.add_argument("--port", type=int, default=8000, help="default %(default)s; 0 takes any free one")
 
-    p = commands.add_parser(
+    p = steps.add_parser(
         "pack", help="the built book as a zip that opens from disk, and as a PDF of all pages"
     )
     p.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
@@ -81,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--no-pdf", action="store_true", help="the zip alone")
 
-    p = commands.add_parser(
+    p = steps.add_parser(
         "check", help="look for missing pages, dead links and foreign origins in a built book"
     )
     p.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
@@ -95,10 +93,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@told
-def main(argv: list[str] | None = None) -> int:
+@commands.told
+def main(argv: list[str] | None = None, prog: str = "python -m ferlib.book") -> int:
     argv = sys.argv[1:] if argv is None else argv
-    options = _parser().parse_args(["serve" if a == "--serve" else a for a in argv])
+    options = _parser(prog).parse_args(["serve" if a == "--serve" else a for a in argv])
     try:
         return _do(options)
     except KeyboardInterrupt:

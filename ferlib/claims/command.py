@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ferlib import commands
 from ferlib.claims import PAPERS, load
 from ferlib.claims.judge import VERDICTS, Judgement, counts, ledger
 
@@ -34,13 +35,11 @@ def as_dict(judgement: Judgement) -> dict[str, Any]:
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Every number and statement that the papers report as their own, and what the records say of it.",
-        epilog="Verdicts: "
-        + ", ".join(VERDICTS)
-        + "; 'provisional' stands before those that rest on fewer than three "
-        "seeds or on reduced runs. Exit status: 0 done, 1 failed, 2 bad usage.",
+    parser = commands.parser(
+        prog,
+        "Every number and statement that the papers report as their own, and what the records say of it.",
+        f"Verdicts: {', '.join(VERDICTS)}; 'provisional' stands before those that rest on fewer than three seeds or on "
+        "reduced runs.",
     )
     add = parser.add_argument
     add("--paper", choices=PAPERS, help="only this paper's")
@@ -83,6 +82,7 @@ def line(judgement: Judgement, width: int) -> str:
     return text if width <= 0 else text[:width].rstrip()
 
 
+@commands.told
 def main(argv: list[str] | None = None, prog: str = "ferlib claims") -> int:
     """Print the ledger, or the part asked for."""
     import sys
