@@ -248,7 +248,7 @@ def pareto(points: Sequence[Point]) -> str:
         if accuracy > best:
             best = accuracy
             front.append(name)
-    return f"No cheaper network is as accurate as {listed(front)}." if front else ""
+    return f"Nothing cheaper reaches the accuracy of any of these: {listed(front)}." if front else ""
 
 
 def differences(frame: pd.DataFrame) -> str:

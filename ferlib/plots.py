@@ -435,7 +435,7 @@ def differences(frame: pd.DataFrame) -> Figure:
 def forest(groups: Mapping[str, Sequence[Gain]]) -> Figure:
     """Gains of attention under headings: published ones as diamonds, ours as dots with intervals.
 
-    Rows without a run of ours say so.
+    Lines without a run of ours say why.
     """
     lines: list[str | Gain] = []
     for heading, gains in groups.items():
@@ -447,7 +447,7 @@ def forest(groups: Mapping[str, Sequence[Gain]]) -> Figure:
         if gain.published is not None:
             ax.plot(gain.published, y - 0.12, marker="D", color="C1", linestyle="")
         if gain.ours is None or gain.low is None or gain.high is None:
-            ax.annotate("not run yet", (0, y + 0.1), color="0.45", fontsize="small", ha="right", va="center")
+            ax.annotate(gain.missing, (0, y + 0.1), color="0.45", fontsize="small", ha="right", va="center")
             continue
         reach = [[max(gain.ours - gain.low, 0)], [max(gain.high - gain.ours, 0)]]
         face = "white" if gain.reduced or gain.seeds < 3 else "C0"
