@@ -210,17 +210,17 @@ def _points(effect: Effect) -> str:
 
 
 def readings(frame: pd.DataFrame) -> str:
-    """How far our readings lie from what is printed, in the mean over the lines that have a run."""
+    """How far our readings lie from what is printed, network by network in the order of the readings."""
     there = frame[frame["epoch by validation"].notna() & frame["published"].notna()]
+    columns = ("best test epoch", "epoch by validation", "unseen images", "other people")
     said = []
-    for column in ("best test epoch", "epoch by validation", "unseen images", "other people"):
-        both = there[there[column].notna()]
-        if len(both):
-            mean = f"{float((both[column] - both['published']).mean()):+.1f}"
-            said.append(f"{column} {mean} ({some(len(both), 'line')})")
-    shortened = int(there["network"].str.endswith(REDUCED).sum())
-    note = f" Shortened runs: {shortened} of {some(len(there), 'line')}." if shortened else ""
-    return f"Mean distance to the published accuracy, in points: {', '.join(said)}.{note}" if said else ""
+    for _, line in there.iterrows():
+        known = [column for column in columns if not np.isnan(line[column])]
+        sizes = [f"{line[column] - line['published']:+.1f} ({column})" for column in known]
+        star = REDUCED if line["network"].endswith(REDUCED) else ""
+        said.append(f"{line['paper']} on {line['dataset']}{star} {', '.join(sizes)}")
+    note = " A star marks shortened runs." if there["network"].str.endswith(REDUCED).any() else ""
+    return f"Distance to the published accuracy, in points: {'; '.join(said)}.{note}" if said else ""
 
 
 def forest(groups: Mapping[str, Sequence[Gain]]) -> str:

@@ -111,8 +111,9 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
         which = "other pairs" if slow else "pairs"
         side = "above" if mean[1]["mean"] > 0 else "below"
         said.append(
-            f"Over the {mean[0]} {which} the networks with attention lie on average {abs(mean[1]['mean']):.2f} points {side} "
-            f"their twins ({mean[1]['low']:+.1f} to {mean[1]['high']:+.1f}, p = {mean[1]['p']:.2g})."
+            f"Over the {mean[0]} {which} the networks with attention lie on average "
+            f"{abs(mean[1]['mean']):.2f} points {side} their twins "
+            f"({mean[1]['low']:+.1f} to {mean[1]['high']:+.1f}, p = {mean[1]['p']:.2g})."
         )
     if by_attention := [title(one.name) for one in tests if one.name in ALONE]:
         verb = "differs from its twin" if len(by_attention) == 1 else "differ from their twins"
@@ -239,8 +240,8 @@ def answer(gains: Sequence[Gain]) -> str:
     above = sum((g.low or 0) > 0 for g in have)
     below = sum((g.high or 0) < 0 for g in have)
     said.append(
-        f"{len(have)} of the pairs {'has' if len(have) == 1 else 'have'} runs so far. The interval of the gain lies above "
-        f"zero in {above or 'none'}, below it in {below or 'none'}, and holds zero in "
+        f"{len(have)} of the pairs {'has' if len(have) == 1 else 'have'} runs so far. The interval of the gain lies "
+        f"above zero in {above or 'none'}, below it in {below or 'none'}, and holds zero in "
         f"{len(have) - above - below or 'none'}."
     )
     several = sum(g.seeds > 1 for g in have)

@@ -113,9 +113,11 @@ def test_of_effects_the_largest_beside_chance():
     assert captions.sizes([effect("gap", None)]) == ""
 
 
-def test_of_readings_the_mean_distance():
+def test_of_readings_each_networks_distance():
     frame = pd.DataFrame(
         {
+            "paper": ["A", "B", "C"],
+            "dataset": ["CK+48", "FER2013", "FERPlus"],
             "network": ["a", "b *", "c"],
             "published": [90.0, 80.0, 70.0],
             "best test epoch": [91.0, 79.0, np.nan],
@@ -125,8 +127,9 @@ def test_of_readings_the_mean_distance():
         }
     )
     assert captions.readings(frame) == (
-        "Mean distance to the published accuracy, in points: best test epoch +0.0 (2 lines), "
-        "epoch by validation -2.0 (2 lines), other people -20.0 (1 line). Shortened runs: 1 of 2 lines."
+        "Distance to the published accuracy, in points: A on CK+48 +1.0 (best test epoch), -2.0 (epoch by validation); "
+        "B on FER2013 * -1.0 (best test epoch), -2.0 (epoch by validation), -20.0 (other people). "
+        "A star marks shortened runs."
     )
     assert captions.readings(frame.iloc[2:]) == ""
 
@@ -148,9 +151,9 @@ def test_of_gains_those_that_differ_from_zero():
 
 def test_of_cost_the_front():
     points = [("A", 1, 80.0, 0, 0, None), ("B", 2, 70.0, 0, 0, None), ("C", 3, 90.0, 0, 0, "A")]
-    assert captions.pareto(points) == "No cheaper network is as accurate as A and C."
+    assert captions.pareto(points) == "Nothing cheaper reaches the accuracy of any of these: A and C."
     points.insert(0, ("D", 1, 79.0, 0, 0, None))  # as dear as A, and worse
-    assert captions.pareto(points) == "No cheaper network is as accurate as A and C."
+    assert captions.pareto(points) == "Nothing cheaper reaches the accuracy of any of these: A and C."
 
 
 def test_of_differences_how_many_pairs():

@@ -114,7 +114,7 @@ CONTRASTS = (
         "part",
         "se_cnn-se-merged",
         "se_cnn-se",
-        "trained and tested on the merged 7,178 images, not PrivateTest",
+        "tested on the merged 7,178 images, a tenth of training for validation, not PrivateTest",
     ),
     Contrast(
         "loss",
