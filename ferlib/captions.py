@@ -145,9 +145,9 @@ def class_maps(maps: Mapping[str, ClassMaps], layer: str | None = None) -> str:
     if not found:
         return ""
     return (
-        "In the middle of the image lie, of the mean over the classes, "
+        "Share of the mean over the classes that lies in the middle half of height and width: "
         + ", ".join(f"{share} ({title})" for title, share in found.items())
-        + f"; of an even map it would be {area:.0f} %."
+        + f"; an even map has {area:.0f} %."
     )
 
 

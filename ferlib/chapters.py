@@ -17,6 +17,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from ferlib import records, tables
+from ferlib.couples import couple
 from ferlib.errors import FerlibError
 from ferlib.evaluate import cluster_bootstrap, holm, paired_clusters, welch, widened, wilson
 from ferlib.experiments import EXPERIMENTS, Experiment, quick
@@ -296,45 +297,37 @@ def best_state(row: Experiment, results: Path | str) -> str:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def _seed_by_seed(pairs: Sequence[tables.Pair]) -> dict[str, str]:
-    differences = [pair.difference for pair in pairs]
-    if len(pairs) <= 3:
-        ours = ", ".join(signed(difference) for difference in differences)
-        bounds = ", ".join(f"{pair.low:+.1f} to {pair.high:+.1f}" for pair in pairs)
-    else:
-        mean, low, high = (signed(of(differences)) for of in (np.mean, min, max))
-        ours = f"{mean} ({low} to {high}), {len(pairs)} seeds"
-        bounds = f"without 0 in {sum(pair.low > 0 or pair.high < 0 for pair in pairs)} of {len(pairs)} seeds"
-    return {"ours (points)": ours, "95 % interval": bounds}
+def _seed_by_seed(gaps: np.ndarray) -> str:
+    """Differences of ``gaps`` (seeds, N) in points: each of up to three, of more their mean and range."""
+    differences = list(100 * gaps.mean(1))
+    if len(differences) <= 3:
+        return ", ".join(signed(difference) for difference in differences)
+    mean, low, high = (signed(of(differences)) for of in (np.mean, min, max))
+    return f"{mean} ({low} to {high}), {len(differences)} seeds"
 
 
 def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected") -> pd.DataFrame:
-    """Each row against the first one, then against the one before it: differences (points) seed by seed.
+    """Each row against the first one, then against the one before it, on the same images: differences in points.
 
-    `tables.pairs` compares the two on the same images in each seed they share; the table shows the seed in
-    which they differ most clearly, also after Holm's correction over all tests of the table. Of more than three seeds
-    the differences' mean and range are shown, and how many of their intervals leave out zero.
+    Each step has one interval and one p, those of `Couple.test`: over the seeds that both rows have, and test images
+    (people on CK+). The last column is after Holm's correction over the table.
     """
-    couples = [(rows[0], row) for row in rows[1:]] + list(pairwise(rows[1:]))
-    found = [(a, b, tables.pairs(results, a.id, b.id, reading)) for a, b in couples]
-    p_values = [pair.p for *_, pairs in found for pair in pairs]
-    corrected = iter(holm(p_values))
+    steps = [(rows[0], row) for row in rows[1:]] + list(pairwise(rows[1:]))
+    tried = [(a, b, couple(a.id, b.id, results, reading)) for a, b in steps]
+    found = [(a, b, one, one.test()) for a, b, one in tried if one is not None]
     lines = []
-    for a, b, pairs in found:
-        after_holm = [next(corrected) for _ in pairs]
-        if not pairs:
-            continue
-        clearest = int(np.argmin([pair.p for pair in pairs]))
+    for (a, b, one, test), corrected in zip(found, holm([test["p"] for *_, test in found]), strict=True):
+        used = [p for row in (a, b) for p in tables.parts_of(results, row.id) if p["seed"] in one.seeds]
         before, after = printed_accuracy(a), printed_accuracy(b)
         lines.append(
             {
-                "step": f"{a.row} → {b.row}"
-                + (REDUCED if any("reduced" in pair.runs for pair in pairs) else ""),
+                "step": f"{a.row} → {b.row}{star(used)}",
                 "published (points)": "–" if before is None or after is None else signed(after - before),
-                **_seed_by_seed(pairs),
-                "images": f"{pairs[0].n:,}",
-                "p (smallest)": f"{pairs[clearest].p:.2g}",
-                "after Holm": f"{after_holm[clearest]:.2g}",
+                "ours (points)": _seed_by_seed(one.gaps),
+                "95 % interval of the mean": f"{test['low']:+.1f} to {test['high']:+.1f}",
+                "images": f"{len(one.ids):,}",
+                "p": f"{test['p']:.2g}",
+                "after Holm": f"{corrected:.2g}",
             }
         )
     return pd.DataFrame(lines)

@@ -20,6 +20,7 @@ import pandas as pd
 
 from ferlib import chapters, records, tables
 from ferlib.cost import channels_of
+from ferlib.couples import couple, in_points
 from ferlib.evaluate import (
     cluster_bootstrap,
     holm,
@@ -198,10 +199,6 @@ def difference(first: Tested, second: Tested) -> dict[str, float] | None:
     return {**found, "seeds": float(len(seeds)), "positive": float(np.sum(gaps.mean(1) > 0))}
 
 
-def in_points(test: dict[str, float]) -> dict[str, float]:
-    return {name: value if name == "p" else 100 * value for name, value in test.items()}
-
-
 @dataclass(frozen=True)
 class Against:
     """A network with attention against its twin: `difference`, and p after Holm's correction over all of them."""
@@ -312,37 +309,6 @@ def alike(found: dict[str, Tested], dataset: str) -> list[Gain]:
             )
         gains.append(gain)
     return gains
-
-
-@dataclass(frozen=True)
-class Couple:
-    """Two rows on the same test images: second minus first, image by image, in the seeds that both have."""
-
-    gaps: np.ndarray  # (seeds, N) of -1, 0 and 1
-    ids: np.ndarray  # (N,)
-    seeds: tuple[int, ...]
-    dataset: str
-
-    def test(self) -> dict[str, float]:
-        """`paired_seeds`, in points; frames of one person on CK+ count together."""
-        return in_points(paired_seeds(self.gaps, tables.clusters_of(self.ids, self.dataset)))
-
-
-def couple(first: str, second: str, results: Path | str, reading: str = "val_selected") -> Couple | None:
-    """Two rows by their ids; None where they have no seed in common on the same test images."""
-    seeds = [{p["seed"] for p in tables.parts_of(results, name)} for name in (first, second)]
-    gaps: list[np.ndarray] = []
-    used: list[int] = []
-    ids = np.empty(0)
-    for seed in sorted(set.intersection(*seeds)):
-        (ids_a, a), (ids_b, b) = (
-            tables.correct(records.path_of(results, name, seed), reading) for name in (first, second)
-        )
-        if np.array_equal(ids_a, ids_b) and (not gaps or np.array_equal(ids, ids_a)):
-            gaps.append(b.astype(float) - a)
-            used.append(seed)
-            ids = ids_a
-    return Couple(np.array(gaps), ids, tuple(used), EXPERIMENTS[second].dataset) if gaps else None
 
 
 def gain_of(name: str, without: str, with_: str, results: Path | str) -> Gain:

@@ -84,7 +84,8 @@ def test_of_class_maps_the_share_of_the_middle(grid, share):
         ("a",), {"a": 9}, {}, grid[None], {"layer": grid[None]}, {}, {}, grids, "test", "true", "score"
     )
     assert captions.class_maps({"x": maps}, "layer") == (
-        f"In the middle of the image lie, of the mean over the classes, {share} (x); of an even map it would be 25 %."
+        f"Share of the mean over the classes that lies in the middle half of height and width: {share} (x); "
+        "an even map has 25 %."
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from recorded import CLASSES, record
 
 from ferlib import chapters, records, train
+from ferlib.couples import couple
 from ferlib.errors import FerlibError
 from ferlib.evaluate import cluster_bootstrap, metrics, welch, wilson
 from ferlib.experiments import EXPERIMENTS, get, quick
@@ -157,14 +158,26 @@ def test_steps_compare_with_the_first_and_with_the_one_before(tmp_path):
     assert chapters.steps(rows[:1], tmp_path).empty
 
 
-def test_steps_of_many_seeds_are_summed_up(tmp_path):
-    """Four seeds, 10, 20, 30 and 0 images of 100 apart: the first three leave out zero."""
+def test_a_step_has_one_test_over_its_seeds(tmp_path):
+    """Four seeds, 10, 20, 30 and 0 images of 100 apart: the interval is of their mean."""
     for seed, gain in enumerate((0.1, 0.2, 0.3, 0.0)):
         record(tmp_path, BASELINE.id, seed, 0.5, **CKPLUS)
         record(tmp_path, FULL.id, seed, 0.5 + gain, **CKPLUS)
     (line,) = chapters.steps([BASELINE, FULL], tmp_path).to_dict("records")
     assert line["ours (points)"] == "+15.00 (+0.00 to +30.00), 4 seeds"
-    assert line["95 % interval"] == "without 0 in 3 of 4 seeds"
+    low, high = (float(x) for x in line["95 % interval of the mean"].split(" to "))
+    test = couple(BASELINE.id, FULL.id, tmp_path).test()
+    assert (low, high) == pytest.approx((test["low"], test["high"]), abs=0.06) and low < 0 < high
+    assert float(line["p"]) == pytest.approx(test["p"], rel=0.05) and test["p"] > 0.05
+
+
+def test_seeds_that_contradict_each_other_show_no_step(tmp_path):
+    """One seed far below, one far above: each would be clear alone, the step is not."""
+    for seed, gain in enumerate((-0.3, 0.3)):
+        record(tmp_path, BASELINE.id, seed, 0.5, **CKPLUS)
+        record(tmp_path, FULL.id, seed, 0.5 + gain, **CKPLUS)
+    (line,) = chapters.steps([BASELINE, FULL], tmp_path).to_dict("records")
+    assert line["ours (points)"] == "-30.00, +30.00" and float(line["p"]) > 0.5
 
 
 def test_steps_without_records_are_an_empty_table(tmp_path):

@@ -393,6 +393,9 @@ def test_a_t_test_is_welchs_over_seeds(tmp_path):
     assert judge.judge(replace(T_TEST, printed=""), tmp_path, {}).verdict == "direction holds"
     turned = replace(T_TEST, experiment=T_TEST.against, against=T_TEST.experiment)
     assert judge.judge(turned, tmp_path, {}).verdict == "direction fails"
+    record(tmp_path, T_TEST.against, 3, 0.90, dataset="ckplus", profile="full")  # now the first three tell nothing
+    blurred = judge.judge(T_TEST, tmp_path, {})
+    assert float(blurred.ours) > 0.05 and blurred.verdict == "not shown"
 
 
 def test_a_gain_over_seeds_is_tested_over_seeds(tmp_path):
@@ -465,12 +468,15 @@ def test_less_spread_over_seeds(tmp_path):
     for seed in range(10):
         record(tmp_path, claim.against, seed, 0.70 + 0.02 * seed, dataset="ckplus", profile="full")
         record(tmp_path, claim.experiment, seed, 0.70 + 0.01 * seed, dataset="ckplus", profile="full")
+        record(tmp_path / "less", claim.against, seed, 0.70 + 0.03 * seed, dataset="ckplus", profile="full")
+        record(tmp_path / "less", claim.experiment, seed, 0.70 + 0.01 * seed, dataset="ckplus", profile="full")
     found = judge.judge(claim, tmp_path, {})
-    assert (found.verdict, found.provisional) == ("direction holds", False)
     p = 2 * stats.f.cdf(1 / 4, 9, 9)  # variances as 1 to 4
-    assert found.why == f"standard deviations in points; F-test p = {p:.2g}"
+    assert found.why == f"standard deviations in points; F-test p = {p:.2g}" and p > 0.05
+    assert (found.verdict, found.provisional) == ("not shown", False)
+    assert judge.judge(claim, tmp_path / "less", {}).verdict == "direction holds"  # as 1 to 9
     turned = replace(claim, experiment=claim.against, against=claim.experiment)
-    assert judge.judge(turned, tmp_path, {}).verdict == "direction fails"
+    assert judge.judge(turned, tmp_path / "less", {}).verdict == "direction fails"
 
 
 def test_facts_by_hand():

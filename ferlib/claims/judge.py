@@ -44,7 +44,7 @@ from ferlib.claims.verdicts import (
     uncertain,
 )
 from ferlib.comparison import couple
-from ferlib.evaluate import clustered_error, mcnemar_exact, widened
+from ferlib.evaluate import clustered_error, widened
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.wording import variant
 
@@ -255,24 +255,15 @@ class Compared:
 def gain_over(other: Experiment, row: Experiment, results: Path | str, reading: str) -> Compared | None:
     """The mean gain of a row over another; None without a common seed.
 
-    McNemar's exact test where they share one seed and the images are independent; else `Couple.test`, in which people
-    on CK+ count as a whole and several seeds with their spread.
+    `Couple.test`: McNemar's exact test where they share one seed and the images are independent; else people on CK+
+    count as a whole, and several seeds with their spread.
     """
     if other.dataset != row.dataset:
         return unpaired_gain(other, row, results, reading)
     found = couple(other.id, row.id, results, reading)
     if found is None:
         return None
-    test = found.test()
-    if len(found.seeds) > 1:
-        how = f"p {test['p']:.2g} over {len(found.seeds)} seeds"
-    elif row.dataset == "ckplus":
-        how = f"p {test['p']:.2g} over people"
-    else:
-        only = found.gaps[0]
-        test["p"] = mcnemar_exact(only < 0, only > 0)["p"]
-        how = f"McNemar p {test['p']:.2g}"
-    return compared(test, found.seeds, f"over {variant(other)} ({how})")
+    return compared(found.test(), found.seeds, f"over {variant(other)} ({found.how})")
 
 
 def compared(test: Mapping[str, float], seeds: Sequence[int], over: str) -> Compared:

@@ -127,7 +127,8 @@ SIGNIFICANT = 0.05  # where a text names a t-test and no bound
 def from_tests(claim: Claim, results: Path | str) -> Judgement:
     """An independent samples t-test (Welch's) over the accuracies of our seeds, against the printed bound of its p.
 
-    Where no bound is printed, it is whether the row is significantly better than the one it is tested against.
+    Where no bound is printed, it is whether the row is significantly better than the one it is tested against. A test
+    that tells nothing apart shows nothing, whatever it was to confirm.
     """
     rows = [EXPERIMENTS[name] for name in (claim.against, claim.experiment)]
     parts = [tables.parts_of(results, row.id) for row in rows]
@@ -140,12 +141,14 @@ def from_tests(claim: Claim, results: Path | str) -> Judgement:
     better = test["difference"] > 0
     if np.isnan(test["p"]):
         return Judgement(claim, RUN[1], why="neither row varies between its seeds")
-    if claim.value is None:
-        verdict = "direction holds" if better and test["p"] < SIGNIFICANT else "direction fails"
-    elif better:
-        verdict = "reproduced" if test["p"] < claim.value else "higher"
-    else:
+    if test["p"] >= max(SIGNIFICANT, claim.value or 0.0):
+        verdict = "not shown"
+    elif not better:
         verdict = "direction fails"
+    elif claim.value is None:
+        verdict = "direction holds"
+    else:
+        verdict = "reproduced" if test["p"] < claim.value else "higher"
     return Judgement(
         claim,
         verdict,
@@ -184,7 +187,8 @@ def stability(claim: Claim, parts: list[dict[str, Any]]) -> Judgement:
 def steadier(claim: Claim, results: Path | str) -> Judgement:
     """Whether the accuracy of a row spreads less over its seeds than that of another, with the F-test's p.
 
-    The paper has ten repeats of each; a verdict on fewer of ours is provisional.
+    The paper has ten repeats of each; a verdict on fewer of ours is provisional, and spreads that the test cannot tell
+    apart show nothing.
     """
     rows = [EXPERIMENTS[name] for name in (claim.experiment, claim.against)]
     parts = [tables.parts_of(results, row.id) for row in rows]
@@ -199,9 +203,10 @@ def steadier(claim: Claim, results: Path | str) -> Judgement:
         ratio = variances[0] / variances[1] if variances[1] else float("inf")
         below = float(fisher.cdf(ratio, len(ours) - 1, len(theirs) - 1))
         tail = min(below, 1 - below)
+    order = "direction holds" if variances[0] < variances[1] else "direction fails"
     return Judgement(
         claim,
-        "direction holds" if variances[0] < variances[1] else "direction fails",
+        order if 2 * tail < SIGNIFICANT else "not shown",
         min(map(len, parts)) < REPEATS or any(bool(chapters.star(found)) for found in parts),
         f"{variances[0] ** 0.5:.2f} against {variances[1] ** 0.5:.2f}",
         runs=tables.evidence_label(parts[0]),

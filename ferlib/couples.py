@@ -1,0 +1,66 @@
+"""Two rows on the same test images, compared in every seed that both have: one difference, one test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ferlib import records, tables
+from ferlib.evaluate import mcnemar_exact, paired_seeds
+from ferlib.experiments import EXPERIMENTS
+
+
+@dataclass(frozen=True)
+class Couple:
+    """Two rows on the same test images: second minus first, image by image, in the seeds that both have."""
+
+    gaps: np.ndarray  # (seeds, N) of -1, 0 and 1
+    ids: np.ndarray  # (N,)
+    seeds: tuple[int, ...]
+    dataset: str
+
+    def test(self) -> dict[str, float]:
+        """Mean difference with bounds, in points, and ``p``: `paired_seeds`, in which people on CK+ count as a whole.
+
+        ``p`` of one seed on independent images is that of McNemar's exact test.
+        """
+        test = in_points(paired_seeds(self.gaps, tables.clusters_of(self.ids, self.dataset)))
+        if self.by_images:
+            test["p"] = mcnemar_exact(self.gaps[0] < 0, self.gaps[0] > 0)["p"]
+        return test
+
+    @property
+    def by_images(self) -> bool:
+        """One seed on images that are independent of each other."""
+        return len(self.seeds) == 1 and self.dataset != "ckplus"
+
+    @property
+    def how(self) -> str:
+        """What ``p`` counts, in a few words that end with its value."""
+        p = f"p {self.test()['p']:.2g}"
+        if len(self.seeds) > 1:
+            return f"{p} over {len(self.seeds)} seeds"
+        return f"McNemar {p}" if self.by_images else f"{p} over people"
+
+
+def couple(first: str, second: str, results: Path | str, reading: str = "val_selected") -> Couple | None:
+    """Two rows by their ids; None where they have no seed in common on the same test images."""
+    seeds = [{p["seed"] for p in tables.parts_of(results, name)} for name in (first, second)]
+    gaps: list[np.ndarray] = []
+    used: list[int] = []
+    ids = np.empty(0)
+    for seed in sorted(set.intersection(*seeds)):
+        (ids_a, a), (ids_b, b) = (
+            tables.correct(records.path_of(results, name, seed), reading) for name in (first, second)
+        )
+        if np.array_equal(ids_a, ids_b) and (not gaps or np.array_equal(ids, ids_a)):
+            gaps.append(b.astype(float) - a)
+            used.append(seed)
+            ids = ids_a
+    return Couple(np.array(gaps), ids, tuple(used), EXPERIMENTS[second].dataset) if gaps else None
+
+
+def in_points(test: dict[str, float]) -> dict[str, float]:
+    return {name: value if name == "p" else 100 * value for name, value in test.items()}
