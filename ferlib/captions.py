@@ -7,6 +7,7 @@ there is nothing to say.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from ferlib.typeset import typeset
 
 if TYPE_CHECKING:
     from ferlib.chapters import Estimate
+    from ferlib.claims.verdicts import Judgement
     from ferlib.comparison import Gain
     from ferlib.data.audit_tables import Audit
     from ferlib.data.dataset import FaceDataset
@@ -160,18 +162,24 @@ def _middle(shape: tuple[int, ...]) -> np.ndarray:
     return np.outer(*covered)
 
 
-def verdicts(counts: pd.DataFrame) -> str:
-    """How many claims have a verdict, and the most frequent one."""
-    total = counts["all"].drop("all", errors="ignore")
-    open_ones = total[[str(name).startswith("not ") for name in total.index]].sum()
-    decided = total[[not str(name).startswith("not ") for name in total.index]]
-    if not decided.sum():
-        return f"None of the {total.sum():,} claims has a verdict yet."
-    name = decided.idxmax()
-    return (
-        f"{total.sum() - open_ones:,} of {total.sum():,} claims have a verdict; the most frequent one is "
-        f"“{name}” ({decided.max():,})."
-    )
+def verdicts(judged: Sequence[Judgement]) -> str:
+    """How many claims have a verdict, apart for those that need training runs and those that do not."""
+    from ferlib.claims.judge import NEED_RUNS
+    from ferlib.claims.verdicts import RUN
+
+    decided = [j for j in judged if j.verdict not in (*RUN, "not testable")]
+    if not decided:
+        return f"None of the {some(len(judged), 'claim')} has a verdict yet."
+    said = [f"{len(decided):,} of {some(len(judged), 'claim')} have a verdict."]
+    for trained, which in (
+        (False, "need no training (counts, sizes, sums)"),
+        (True, "rest on training runs"),
+    ):
+        tally = Counter(j.verdict for j in decided if (j.claim.check in NEED_RUNS) == trained)
+        if tally:
+            verdicts = ", ".join(f"{n:,} “{verdict}”" for verdict, n in tally.most_common())
+            said.append(f"{tally.total():,} of them {which}: {verdicts}.")
+    return " ".join(said)
 
 
 def sizes(effects: Sequence[Effect]) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from ferlib import captions
+from ferlib.claims.verdicts import Judgement
 from ferlib.comparison import Gain
 from ferlib.data.dataset import EXPRESSIONS, display_order
 from ferlib.effects import Effect
@@ -89,10 +90,19 @@ def test_of_class_maps_the_share_of_the_middle(grid, share):
     )
 
 
-def test_of_verdicts_how_many_there_are():
-    counts = pd.DataFrame({"all": {"reproduced": 4, "lower": 5, "not run: compute": 7, "not testable": 3}})
-    assert captions.verdicts(counts) == "9 of 19 claims have a verdict; the most frequent one is “lower” (5)."
-    assert captions.verdicts(counts.iloc[2:]) == "None of the 10 claims has a verdict yet."
+def judged(check, verdict):
+    return Judgement(SimpleNamespace(check=check), verdict)
+
+
+def test_of_verdicts_those_that_need_training_apart():
+    counted = [judged("parameters", "reproduced")] * 3 + [judged("arithmetic", "contradicts itself")]
+    trained = [judged("record", "lower")] * 2 + [judged("order", "not shown")]
+    waiting = [judged("record", "not run: compute"), judged("record", "not testable")]
+    assert captions.verdicts(counted + trained + waiting) == (
+        "7 of 9 claims have a verdict. 4 of them need no training (counts, sizes, sums): 3 “reproduced”, "
+        "1 “contradicts itself”. 3 of them rest on training runs: 2 “lower”, 1 “not shown”."
+    )
+    assert captions.verdicts(waiting) == "None of the 2 claims has a verdict yet."
 
 
 def effect(kind, points, dataset="CK+48", **more):

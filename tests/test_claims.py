@@ -393,7 +393,9 @@ def test_a_t_test_is_welchs_over_seeds(tmp_path):
     assert judge.judge(replace(T_TEST, printed=""), tmp_path, {}).verdict == "direction holds"
     turned = replace(T_TEST, experiment=T_TEST.against, against=T_TEST.experiment)
     assert judge.judge(turned, tmp_path, {}).verdict == "direction fails"
-    record(tmp_path, T_TEST.against, 3, 0.90, dataset="ckplus", profile="full")  # now the first three tell nothing
+    record(
+        tmp_path, T_TEST.against, 3, 0.90, dataset="ckplus", profile="full"
+    )  # now the first three tell nothing
     blurred = judge.judge(T_TEST, tmp_path, {})
     assert float(blurred.ours) > 0.05 and blurred.verdict == "not shown"
 
@@ -469,7 +471,9 @@ def test_less_spread_over_seeds(tmp_path):
         record(tmp_path, claim.against, seed, 0.70 + 0.02 * seed, dataset="ckplus", profile="full")
         record(tmp_path, claim.experiment, seed, 0.70 + 0.01 * seed, dataset="ckplus", profile="full")
         record(tmp_path / "less", claim.against, seed, 0.70 + 0.03 * seed, dataset="ckplus", profile="full")
-        record(tmp_path / "less", claim.experiment, seed, 0.70 + 0.01 * seed, dataset="ckplus", profile="full")
+        record(
+            tmp_path / "less", claim.experiment, seed, 0.70 + 0.01 * seed, dataset="ckplus", profile="full"
+        )
     found = judge.judge(claim, tmp_path, {})
     p = 2 * stats.f.cdf(1 / 4, 9, 9)  # variances as 1 to 4
     assert found.why == f"standard deviations in points; F-test p = {p:.2g}" and p > 0.05

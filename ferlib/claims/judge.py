@@ -43,7 +43,7 @@ from ferlib.claims.verdicts import (
     missing,
     uncertain,
 )
-from ferlib.comparison import couple
+from ferlib.couples import couple
 from ferlib.evaluate import clustered_error, widened
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.wording import variant
