@@ -333,3 +333,15 @@ def resolvable(
 
     most = 1 - accuracy
     return float(brentq(excess, most * 1e-9, most)) if excess(most) > 0 else float("inf")
+
+
+def scatter_ratio(points: np.ndarray, labels: np.ndarray) -> float:
+    """Scatter of ``points`` (N, D) within classes over that between the class means; smaller is better gathered.
+
+    It does not depend on scale. What the values of a point share is taken off first: softmax does not see it.
+    """
+    z = np.asarray(points, dtype=np.float64)
+    z = z - z.mean(axis=1, keepdims=True)
+    present, index = np.unique(labels, return_inverse=True)
+    centres = np.stack([z[labels == c].mean(axis=0) for c in present])[index]
+    return float(np.square(z - centres).sum() / np.square(centres - z.mean(axis=0)).sum())

@@ -266,9 +266,10 @@ class IslandLoss(CenterLoss):
 class CosineLoss(Loss):
     """Negative cosine similarity of one-hot labels and softmax outputs (Wang & Zhang Eq. 4).
 
-    ``over='batch'`` is Eq. 4 as printed, one cosine between all labels and all predictions of the batch, sample
-    weights inside its three sums. ``over='image'`` is one cosine per image and their mean, which is what the
-    loss of that name in TensorFlow, the paper's framework, computes. Both lie between -1 and 0.
+    ``over='batch'`` reads the sums of Eq. 4 over images: one cosine between all labels and all predictions of the
+    batch, sample weights inside its three sums. ``over='image'`` reads them over classes: one cosine per image and
+    their mean, which is what the loss of that name in TensorFlow, the paper's framework, computes. Both lie between
+    -1 and 0.
     """
 
     def __init__(self, *, classes: int, features: int, over: str = "batch") -> None:

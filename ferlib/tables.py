@@ -13,7 +13,14 @@ import torch
 from torch import nn
 
 from ferlib import records
-from ferlib.evaluate import holm, mcnemar_exact, paired_bootstrap, paired_clusters, wilson
+from ferlib.evaluate import (
+    holm,
+    mcnemar_exact,
+    paired_bootstrap,
+    paired_clusters,
+    scatter_ratio,
+    wilson,
+)
 from ferlib.experiments import EXPERIMENTS, Experiment, settings_of
 
 READINGS = {
@@ -216,6 +223,12 @@ def correct(path: Path, reading: str) -> tuple[np.ndarray, np.ndarray]:
     parts = ("val", "test") if reading == "merged" else ("test",)
     hits = [arrays[f"{reading}_{p}_logits"].argmax(1) == arrays[f"{p}_labels"] for p in parts]
     return np.concatenate([arrays[f"{p}_ids"] for p in parts]), np.concatenate(hits)
+
+
+def scatter(results: Path | str, identifier: str, seed: int) -> float:
+    """`scatter_ratio` of the recorded test logits, in the epoch chosen on validation."""
+    arrays = records.read_predictions(records.path_of(results, identifier, seed))
+    return scatter_ratio(arrays["val_selected_test_logits"], arrays["test_labels"])
 
 
 def assumptions(row: Experiment) -> pd.DataFrame:

@@ -59,7 +59,7 @@ CLAIM = Claim(
 
 
 RECORDS = ("record", "words", "history", "heads", "parameters", "multiply_adds")
-PAIRS = ("gain", "order", "attention", "t_test", "spread")
+PAIRS = ("gain", "order", "attention", "t_test", "spread", "scatter")
 PREDICATES = {
     "words": claims.words,
     "history": claims.histories,
@@ -362,7 +362,11 @@ def test_what_one_reading_alone_holds_is_judged_by_it(tmp_path):
     judge.records.write(tmp_path, part, judge.records.read_predictions(path), {}, "made by a test")
     claim = replace(CLAIM, quantity="training accuracy", printed="80.50")
     found = judge.from_records(claim, tmp_path)
-    assert (found.verdict, found.ours, found.why) == ("reproduced", "80.00", "n = 10,000")
+    assert (found.verdict, found.ours, found.why) == (
+        "reproduced",
+        "80.00",
+        "n = 10,000; evaluated. In training, with augmentation and dropout, 50.00",
+    )
     assert found.at_best_test == ""
 
 
@@ -481,6 +485,21 @@ def test_less_spread_over_seeds(tmp_path):
     assert judge.judge(claim, tmp_path / "less", {}).verdict == "direction holds"  # as 1 to 9
     turned = replace(claim, experiment=claim.against, against=claim.experiment)
     assert judge.judge(turned, tmp_path / "less", {}).verdict == "direction fails"
+
+
+def test_classes_are_gathered(tmp_path):
+    """The recorded logits are right or wrong: fewer mistakes, better gathered; seeds that disagree show nothing."""
+    claim = replace(T_TEST, kind="words", check="scatter", printed="")
+    assert judge.judge(claim, tmp_path, {}).verdict == "not run: compute"
+    record(tmp_path, claim.against, 0, 0.70, dataset="ckplus", profile="full")
+    record(tmp_path, claim.experiment, 0, 0.90, dataset="ckplus", profile="full")
+    found = judge.judge(claim, tmp_path, {})
+    assert (found.verdict, found.provisional) == ("direction holds", True)
+    turned = replace(claim, experiment=claim.against, against=claim.experiment)
+    assert judge.judge(turned, tmp_path, {}).verdict == "direction fails"
+    record(tmp_path, claim.against, 1, 0.90, dataset="ckplus", profile="full")
+    record(tmp_path, claim.experiment, 1, 0.70, dataset="ckplus", profile="full")
+    assert judge.judge(claim, tmp_path, {}).verdict == "not shown"
 
 
 def test_facts_by_hand():

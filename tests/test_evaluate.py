@@ -23,6 +23,7 @@ from ferlib.evaluate import (
     paired_clusters,
     paired_seeds,
     resolvable,
+    scatter_ratio,
     variance_split,
     welch,
     widened,
@@ -320,3 +321,12 @@ def test_intervals_over_seeds_cover(between):
         low, high, _ = widened(y.mean(), y.mean() - reach, y.mean() + reach, list(y.mean(1)), 120)
         covered += low <= 0 <= high
     assert 0.92 < covered / repeats < 0.99
+
+
+def test_scatter_within_over_between():
+    """Two classes of two points each: within 4 x 1/2, between 4 x 9/2 (after the mean of each point is taken off)."""
+    points = np.array([[0.0, 0.0], [2.0, 0.0], [6.0, 0.0], [8.0, 0.0]])  # minus the mean: halves, mirrored
+    labels = np.array([0, 0, 1, 1])
+    assert scatter_ratio(points, labels) == pytest.approx(1 / 9)
+    assert scatter_ratio(5 * points + 3, labels) == pytest.approx(1 / 9)
+    assert scatter_ratio(points, np.array([0, 1, 0, 1])) > 1

@@ -44,6 +44,7 @@ CHECKS = (
     "heads",
     "t_test",
     "spread",
+    "scatter",
     "parameters",
     "multiply_adds",
     "audit",
@@ -62,9 +63,9 @@ class Claim:
     ``history`` (one over records, of ``experiment`` and where it is given ``against``), ``fact`` (one over costs or
     published counts, which needs no record), ``attention`` (where ``experiment`` looks, compared with ``against``),
     ``heads`` (accuracy of each classifier against its fusion weight), ``t_test`` and ``spread`` (over the seeds of both
-    rows), ``parameters`` and ``multiply_adds`` (of the network of ``experiment``), ``audit`` (a measured count,
-    ``experiment`` is its path), ``arithmetic`` (``against`` is an expression over other rows), ``none`` (``note`` says
-    why not).
+    rows), ``scatter`` (of the test logits, against ``against``), ``parameters`` and ``multiply_adds`` (of
+    the network of ``experiment``), ``audit`` (a measured count, ``experiment`` is its path), ``arithmetic`` (``against`` is an
+    expression over other rows), ``none`` (``note`` says why not).
     Rows with the same ``same`` print one quantity at several places.
     """
 

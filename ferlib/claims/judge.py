@@ -27,6 +27,7 @@ from ferlib.claims.judge_statements import (
     from_facts,
     from_heads,
     from_tests,
+    gathered,
     in_history,
     in_words,
     stability,
@@ -50,7 +51,18 @@ from ferlib.wording import variant
 
 READINGS = ("val_selected", "paper_style")
 ACCURACY = "test accuracy"
-NEED_RUNS = ("record", "gain", "order", "words", "history", "attention", "heads", "t_test", "spread")
+NEED_RUNS = (
+    "record",
+    "gain",
+    "order",
+    "words",
+    "history",
+    "attention",
+    "heads",
+    "t_test",
+    "spread",
+    "scatter",
+)
 
 
 def quantity_of(quantity: str, part: Mapping[str, Any], reading: str) -> tuple[float, int] | None:
@@ -97,6 +109,8 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
     if shown is None:
         return Judgement(claim, "not testable", why=f"the records hold no {claim.quantity}")
     ours, d, low, high, size = shown
+    if claim.quantity == "training accuracy":
+        size += as_met(parts, "train_accuracy", 100)
     return Judgement(
         claim,
         verdicts.get("val_selected", next(iter(verdicts.values()))),
@@ -179,7 +193,16 @@ def loss(claim: Claim, parts: list[dict[str, Any]], results: Path | str) -> Judg
     ours, d, low, high, n = shown
     runs, best = tables.evidence_label(parts), verdicts.get("paper_style", "")
     why = f"cross-entropy, n = {n:,}"
+    if claim.quantity == "training loss":
+        why += as_met(parts, "train_loss", 1)
     return Judgement(claim, verdicts["val_selected"], uncertain(parts), ours, d, low, high, runs, best, why)
+
+
+def as_met(parts: Sequence[Mapping[str, Any]], name: str, scale: float) -> str:
+    """What training itself met in the chosen epochs, with augmentation and dropout, as Keras prints it."""
+    epochs = [p["result"]["val_selected"]["epoch"] for p in parts]
+    met = [scale * p["history"][epoch][name] for p, epoch in zip(parts, epochs, strict=True)]
+    return f"; evaluated. In training, with augmentation and dropout, {np.mean(met):.2f}"
 
 
 def image_losses(path: Path, reading: str) -> np.ndarray:
@@ -427,6 +450,7 @@ JUDGES: dict[str, Callable[[Claim, Path | str], Judgement]] = {
     "heads": from_heads,
     "t_test": from_tests,
     "spread": steadier,
+    "scatter": gathered,
     "parameters": from_network,
     "multiply_adds": from_network,
     "audit": from_audit,

@@ -212,3 +212,27 @@ def steadier(claim: Claim, results: Path | str) -> Judgement:
         runs=tables.evidence_label(parts[0]),
         why=f"standard deviations in points; F-test p = {2 * tail:.2g}",
     )
+
+
+def gathered(claim: Claim, results: Path | str) -> Judgement:
+    """Whether a row's test logits are gathered better by class than another's, in every seed they share.
+
+    `scatter_ratio` says how well. Where seeds disagree, nothing is shown.
+    """
+    rows = [EXPERIMENTS[name] for name in (claim.experiment, claim.against)]
+    parts = [{p["seed"]: p for p in tables.parts_of(results, row.id)} for row in rows]
+    seeds = sorted(parts[0].keys() & parts[1].keys())
+    if not seeds:
+        return Judgement(claim, missing(rows[0]), why="the two networks have no seed in common")
+    pairs = [[tables.scatter(results, row.id, seed) for row in rows] for seed in seeds]
+    better = [ours < theirs for ours, theirs in pairs]
+    verdict = "direction holds" if all(better) else "not shown" if any(better) else "direction fails"
+    used = [found[seed] for found in parts for seed in seeds]
+    return Judgement(
+        claim,
+        verdict,
+        len(seeds) < ENOUGH_SEEDS or bool(chapters.star(used)),
+        "; ".join(f"{ours:.2f} against {theirs:.2f}" for ours, theirs in pairs),
+        runs=tables.evidence_label([parts[0][seed] for seed in seeds]),
+        why="scatter of the test logits within classes over that between class means; smaller is better gathered",
+    )

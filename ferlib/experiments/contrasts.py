@@ -110,6 +110,7 @@ CONTRASTS = (
         "center loss, not cross-entropy alone",
     ),
     Contrast("detail", "se_cnn-se-same", "se_cnn-se", "convolutions padded, not unpadded"),
+    Contrast("detail", "se_cnn-se", "se_cnn-se-nodropout", "dropout, not none"),
     Contrast(
         "part",
         "se_cnn-se-merged",

@@ -110,7 +110,9 @@ OPEN_PD = {
 }
 OPEN_RA = {
     "reverse attention": "Eq. 4 has all channels of C_{i+1} under the sigmoid, which do not fit those of C_3. A "
-    "one-channel prediction, refined from level to level as in reference 24.",
+    "one-channel prediction, refined from level to level as in reference 24. The D of Eq. 3 is said to be a "
+    "multiplication, which C_i · A_i is already: convolutions stand in its place, as there. U, said to upsample, makes "
+    "P_d smaller where it meets C_5.",
 }
 OPEN_ISLAND = {
     "loss_options.step": "The centres' update is not printed. That of reference 25 with step 0.5; they start at zero.",
@@ -136,7 +138,7 @@ FACES = (
 )
 HELD_OUT = (
     "A stratified tenth of the training frames is held out to choose the epoch and to lower the rate; section 3.3 "
-    "mentions a validation set of CK+ and FER2013 without its size."
+    "mentions a validation set without its images or their number."
 )
 CK48 = (
     "CK+48 in place of CK+: six classes, 927 frames. It has contempt, which section 3.1 leaves out and so do we, and "

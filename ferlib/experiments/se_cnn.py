@@ -8,13 +8,14 @@ from ferlib.experiments.row import Experiment, Published
 
 LUO_ASSUMED = {
     "variant.padding": "Not printed. 'valid' is the default of Keras' Conv2D, the library the paper names "
-    "(section 2.3), and half the work of 'same', which has rows of its own.",
+    "(section 2.1), and half the work of 'same', which has rows of its own.",
     "variant.kernel": "Not printed. 3x3, the smallest kernel that sees a neighbourhood and the usual one since VGG, "
     "which section 1 cites for its small filters.",
     "variant.norm": "Not printed. Batch normalisation at the end of each block and after the fully-connected layer, "
     "behind the printed layers so that Figure 2's order stays unbroken; Keras' momentum 0.99 and epsilon 1e-3.",
     "variant.dropout": "Not printed. 0.25 after each block and 0.5 after the fully-connected layer: Table 1's "
-    "training accuracy (86 to 89 %) suggests regularisation, without which such a net fits its training images.",
+    "training accuracy (86 to 89 %) suggests regularisation, without which such a net fits its training images. "
+    "Section 3.2 has it otherwise, a method against over-fitting 'should be used': rows of their own have no dropout.",
     "variant.dense": "Not printed. 1,024 units.",
     "variant.ratio": "Not printed. 16, the default of Hu et al. (reference 11 of the paper).",
     "augmentation.shift": "Section 2.1 names width and height shift, no range. 10 % of the side.",
@@ -113,6 +114,19 @@ def _same(row: Experiment) -> Experiment:
     )
 
 
+def _no_dropout(row: Experiment) -> Experiment:
+    return replace(
+        row,
+        id=f"{row.id}-nodropout",
+        variant={**row.variant, "dropout": (0.0, 0.0)},
+        assumed={
+            **row.assumed,
+            "variant.dropout": "Not printed. None: section 3.2 says that a method against over-fitting 'should be "
+            "used', and Figure 2's text names no dropout.",
+        },
+    )
+
+
 ROWS = (
     _LUO,
     _LUO_SE,
@@ -122,4 +136,6 @@ ROWS = (
     _merged(_LUO_SE_CONV),
     _same(_LUO),
     _same(_LUO_SE),
+    _no_dropout(_LUO),
+    _no_dropout(_LUO_SE),
 )

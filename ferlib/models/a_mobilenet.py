@@ -28,7 +28,7 @@ PLACEMENTS: dict[str, tuple[int, ...]] = {
     "table": (4, 6, 11, 13),  # Table 1, "5x" over the two convolutions of its row only
     "table-each": (4, 6, 7, 8, 9, 10, 11, 13),  # Table 1, "5x" over its CBAM rows too
     "text": (10, 11, 12, 13),  # section 2.2: "9 DSC layers and 4 improved DSC layers in turn"
-    "all": tuple(range(1, 14)),  # section 2.2 after Table 1: linear output for "all" of the layers
+    "all": tuple(range(1, 14)),  # no sentence says so; section 2.2's "all" is about linear outputs
 }
 LINEAR = ("improved", "all", "none")
 RATIOS = (2, 4, 8, 16, 32, 64)

@@ -131,7 +131,7 @@ class ReverseAttention(nn.Module):
         p_d = self.global_map(decoded)
         s6 = resize(p_d, c5)
         a5 = 1 - torch.sigmoid(s6)  # Eq. (4)
-        r5 = self.refine5(c5 * a5)  # Eq. (3)
+        r5 = self.refine5(c5 * a5)  # Eq. (3), with convolutions for its D
         s5 = resize(s6 + self.predict5(r5), c4)
         a4 = 1 - torch.sigmoid(s5)
         r4 = self.refine4(c4 * a4)

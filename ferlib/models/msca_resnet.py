@@ -141,7 +141,7 @@ class MSCAResNet(nn.Module):
     recognition", Journal of Internet Technology 24(5), 2023, doi:10.53106/160792642023092405015.
 
     The paper prints the order of the layers (section 2.3), the SE ratio (section 2.1) and the input
-    size (section 3.3); no kernel, no filter count and no feature size. Shapes for a 48x48 grey image
+    size (section 3.3); its text has no kernel, no filter count and no feature size. Shapes for a 48x48 grey image
     and ``width=64``::
 
         input                                   (N,   1, 48, 48)
