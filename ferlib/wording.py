@@ -62,6 +62,8 @@ def variant(row: Experiment) -> str:
         name += ", both test parts"
     if row.paper == "se_cnn" and row.variant.get("padding") == "same":
         name += ", padded"
+    if row.paper == "se_cnn" and row.variant.get("dropout") == (0.0, 0.0):
+        name += ", no dropout"
     if "fold" in row.dataset_options and "fold" not in name:
         name += f", fold {row.dataset_options['fold'] + 1} of {row.dataset_options['folds']}"
     return name

@@ -64,8 +64,8 @@ class Claim:
     published counts, which needs no record), ``attention`` (where ``experiment`` looks, compared with ``against``),
     ``heads`` (accuracy of each classifier against its fusion weight), ``t_test`` and ``spread`` (over the seeds of both
     rows), ``scatter`` (of the test logits, against ``against``), ``parameters`` and ``multiply_adds`` (of
-    the network of ``experiment``), ``audit`` (a measured count, ``experiment`` is its path), ``arithmetic`` (``against`` is an
-    expression over other rows), ``none`` (``note`` says why not).
+    the network of ``experiment``), ``audit`` (a measured count, ``experiment`` is its path), ``arithmetic``
+    (``against`` is an expression over other rows), ``none`` (``note`` says why not).
     Rows with the same ``same`` print one quantity at several places.
     """
 
