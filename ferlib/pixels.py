@@ -33,7 +33,8 @@ def load_data(row: Experiment, root: str | os.PathLike[str] | None = None) -> Fa
     if not len(data.where("val")) and row.dataset == "fer2013":
         if subset is None:
             raise FerlibError(
-                "fer2013: these class folders do not tell PublicTest from PrivateTest; run the rows ending in -merged"
+                "fer2013: these class folders do not tell PublicTest from PrivateTest; get fer2013.csv, or run the "
+                "rows ending in -merged"
             )
         data = load(row.dataset, root, **{**options, "protocol": "merged"})
     if subset is None or subset >= len(data):

@@ -414,6 +414,16 @@ def test_another_profile_is_refused(tmp_path):
         chapters.run([BASELINE], profile="fast", results_dir=str(tmp_path), **HOW)
 
 
+def test_class_folders_of_fer2013_take_the_rows_for_them(tmp_path):
+    """They merge PublicTest and PrivateTest, so that the official rows have no validation part there."""
+    plain = get("se_cnn-plain")
+    (tmp_path / "fer2013" / "train" / "happy").mkdir(parents=True)
+    assert chapters.as_held(plain, str(tmp_path)).id == "se_cnn-plain-merged"
+    assert chapters.as_held(BASELINE, str(tmp_path)) is BASELINE  # which has none
+    (tmp_path / "fer2013" / "fer2013.csv").touch()
+    assert chapters.as_held(plain, str(tmp_path)) is plain
+
+
 @pytest.mark.parametrize("row", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
 def test_every_row_can_be_demonstrated_without_files(row):
     small = quick(row)
