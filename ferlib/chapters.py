@@ -153,7 +153,7 @@ def run(
 
 
 def as_held(row: Experiment, data_root: str | None) -> Experiment:
-    """The row; where FER2013 is held as class folders, which merge its test parts, the row for these if there is one."""
+    """The row; where FER2013 is held as class folders, which merge its test parts, the row for these if it exists."""
     from ferlib.data import fer2013, find_root
 
     merged = EXPERIMENTS.get(f"{row.id}-merged")

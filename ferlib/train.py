@@ -219,6 +219,7 @@ def arguments(prog: str = "python -m ferlib.train") -> argparse.ArgumentParser:
     )
     add("--save-seconds", type=float, default=120.0, metavar="S", help="longest time between two checkpoints")
     add("--graphs", action="store_true", help="replay training steps as CUDA graphs (CUDA only)")
+    add("--pending", action="store_true", help="leave out what has a full record")
     add("--restart", action="store_true", help="ignore and replace an earlier checkpoint")
     add("--json", action="store_true", help="print one JSON object per record")
     return parser
@@ -255,6 +256,8 @@ def main(argv: list[str] | None = None, prog: str = "python -m ferlib.train") ->
     try:
         originals = [get(identifier) for identifier in options.ids]
         pairs = [(row, k) for row in originals for k in (options.seed or row.seeds)]
+        if options.pending:
+            pairs = [(row, k) for row, k in pairs if records.state_of(options.results, row.id, k) != "full"]
         if options.jobs > 1 and len(pairs) > 1:
             from ferlib.pool import run_all
 

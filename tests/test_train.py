@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from recorded import record
 from toy import ROW, settings, toy
 
 from ferlib import checkpoint, device, engine, outcome, records, train
@@ -187,6 +188,16 @@ def test_module_command_line(capsys):
     assert "did you mean se_cnn-se" in capsys.readouterr().err
     assert train.main(["se_cnn-se", "--epochs", "0"]) == 2
     assert train.main(["se_cnn-se", "--seed", "-1"]) == 2
+
+
+def test_what_has_a_full_record_can_be_left_out(tmp_path, monkeypatch):
+    record(tmp_path, "se_cnn-se", 0, 0.7, profile="full")
+    record(tmp_path, "se_cnn-se", 1, 0.7, profile="reduced")
+    ran = []
+    monkeypatch.setattr(train, "run", lambda row, seed, *_, **__: ran.append(seed))
+    monkeypatch.setattr(train, "tell", lambda *_: None)
+    assert train.main(["se_cnn-se", "--pending", "--results", str(tmp_path)]) == 0
+    assert ran == [1, 2]
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_training(tmp_path):
