@@ -1,4 +1,4 @@
-"""The common protocol's results: every network and its twin without attention on the same images.
+"""The common protocol's results: every network and its twin on the same images.
 
 Rows: `ferlib.experiments.comparison`. On CK+48 the test images of the five folds by subject are pooled, and what is
 independent are subjects, not frames: intervals resample them, tests flip their signs. On FER2013 every image is one.

@@ -345,7 +345,7 @@ Point = tuple[
 def pareto(points: Sequence[Point], xlabel: str) -> Figure:
     """Accuracy (percent, with its interval) over cost (logarithmic).
 
-    An arrow leads from a network without attention to its twin with it; one name stands for both.
+    An arrow leads from a twin to its network; one name stands for both.
     """
     figure, ax = plt.subplots(figsize=(9, 5.2))
     at = {name: (cost, accuracy) for name, cost, accuracy, *_ in points}
@@ -391,7 +391,7 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
     ax.legend(
         handles=[
             plt.Line2D([], [], color="C0", marker="o", linestyle="", label="with attention"),
-            plt.Line2D([], [], color="C1", marker="s", linestyle="", label="its twin without"),
+            plt.Line2D([], [], color="C1", marker="s", linestyle="", label="its twin"),
             plt.Line2D([], [], color="0.6", linestyle=":", label="best at this cost or less"),
         ],
         fontsize="small",
