@@ -19,7 +19,7 @@ from IPython.display import Markdown, display
 from ferlib import records, tables
 from ferlib.couples import couple
 from ferlib.errors import FerlibError
-from ferlib.evaluate import cluster_bootstrap, holm, paired_clusters, welch, widened, wilson
+from ferlib.evaluate import accuracy_interval, holm, paired_clusters, welch, widened, wilson
 from ferlib.experiments import EXPERIMENTS, Experiment, quick
 from ferlib.forensics import compatible_counts
 from ferlib.typeset import typeset, typeset_cells
@@ -389,7 +389,7 @@ def by_subject(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
         if not seeds:
             continue
         ids, hits = pooled(row, results)
-        low, high = interval_over_people(hits, tables.clusters_of(ids, row.dataset))
+        low, high = accuracy_interval(hits, tables.clusters_of(ids, row.dataset))
         each = np.array([100 * fold(name, seeds, results)[1].mean() for name in folds])
         spread = f" ± {each.std(ddof=1):.2f}" if len(each) > 1 else ""
         lines.append(
@@ -404,17 +404,6 @@ def by_subject(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
-
-
-def interval_over_people(hits: np.ndarray, people: np.ndarray) -> tuple[float, float]:
-    """95 % bounds of an accuracy over ``hits`` (N,) that resample ``people`` (N,).
-
-    Where all are right or all wrong, resampling says nothing: then Wilson's interval, and people count.
-    """
-    if len(np.unique(hits)) > 1:
-        return cluster_bootstrap(hits, people)
-    n = len(np.unique(people))
-    return wilson(round(n * float(hits.mean())), n)
 
 
 def folds_of(row: Experiment) -> int:

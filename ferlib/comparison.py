@@ -22,11 +22,10 @@ from ferlib import chapters, records, tables
 from ferlib.cost import channels_of
 from ferlib.couples import couple, in_points
 from ferlib.evaluate import (
-    cluster_bootstrap,
+    accuracy_interval,
     holm,
     paired_seeds,
     widened,
-    wilson,
 )
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.experiments.comparison import FOLDS, NETWORKS, PAPER
@@ -60,15 +59,9 @@ class Tested:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """95 % of the mean over seeds: for other test images (subjects on CK+48) and, of several seeds, other seeds."""
-        independent = len(np.unique(self.clusters))
-        if self.accuracy in (0.0, 1.0):  # nothing to resample
-            low, high = wilson(round(self.accuracy * independent), independent)
-        elif independent == len(self.clusters):
-            low, high = wilson(round(self.accuracy * len(self.ids)), len(self.ids))
-        else:
-            low, high = cluster_bootstrap(self.correct.mean(0), self.clusters)
+        low, high = accuracy_interval(self.correct.mean(0), self.clusters)
         by_seed = [float(accuracy) for accuracy in self.correct.mean(1)]
-        low, high, _ = widened(self.accuracy, low, high, by_seed, independent)
+        low, high, _ = widened(self.accuracy, low, high, by_seed, len(np.unique(self.clusters)))
         return max(low, 0.0), min(high, 1.0)
 
 

@@ -21,13 +21,12 @@ from ferlib import chapters, records, tables, wording
 from ferlib.claims.page import NAMES
 from ferlib.errors import FerlibError
 from ferlib.evaluate import (
+    accuracy_interval,
     by_cluster,
-    cluster_bootstrap,
     paired_seeds,
     percentiles,
     resampled_means,
     widened,
-    wilson,
 )
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.experiments.contrasts import CONTRASTS, HEADS, Contrast
@@ -264,7 +263,7 @@ def sample(row: Experiment, results: Path | str) -> Effect:
     found = hits(row.id, results)
     if found is None:
         return effect
-    low, high = interval(found)
+    low, high = accuracy_interval(found.correct.mean(0), found.clusters)
     return replace(
         effect,
         points=50 * (high - low),
@@ -272,16 +271,6 @@ def sample(row: Experiment, results: Path | str) -> Effect:
         runs=len(found.correct),
         reduced=found.reduced,
     )
-
-
-def interval(found: Hits) -> tuple[float, float]:
-    """95 % bounds of an accuracy over what is independent among the test images, in the mean over the seeds."""
-    ours, independent = float(found.correct.mean()), len(np.unique(found.clusters))
-    if not _single(found):
-        low, high = cluster_bootstrap(found.correct.mean(0), found.clusters)
-        if low < high:
-            return low, high
-    return wilson(round(ours * independent), independent)  # single images; or no error, nothing to resample
 
 
 def head(ids: Sequence[str], results: Path | str) -> Experiment:
@@ -298,7 +287,7 @@ def gap(ids: Sequence[str], results: Path | str, reading: str = "val_selected") 
     if found is None or published is None:
         return effect
     ours = float(found.correct.mean())
-    low, high = interval(found)
+    low, high = accuracy_interval(found.correct.mean(0), found.clusters)
     low, high, _ = widened(ours, low, high, found.correct.mean(1), len(np.unique(found.clusters)))
     return replace(
         effect,

@@ -107,6 +107,18 @@ def cluster_bootstrap(
     return percentiles(resampled_means(size, hits, draws, np.random.default_rng(seed)), confidence)
 
 
+def accuracy_interval(hits: np.ndarray, cluster: np.ndarray) -> tuple[float, float]:
+    """95 % bounds of the accuracy over ``hits`` (N,), which may be shares of seeds, for other clusters (N,).
+
+    Wilson's interval where each image is a cluster of its own. Else clusters are resampled; where all are right or all
+    wrong that says nothing, and it is Wilson's with as many clusters.
+    """
+    independent = len(np.unique(cluster))
+    if independent < len(cluster) and len(np.unique(hits)) > 1:
+        return cluster_bootstrap(hits, cluster)
+    return wilson(round(float(np.mean(hits)) * independent), independent)
+
+
 def by_cluster(values: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number and sum of ``values`` (N,) in each cluster, both (clusters,)."""
     _, index = np.unique(cluster, return_inverse=True)

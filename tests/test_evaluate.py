@@ -13,6 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from ferlib.evaluate import (
+    accuracy_interval,
     average_ranks,
     cluster_bootstrap,
     clustered_error,
@@ -330,3 +331,12 @@ def test_scatter_within_over_between():
     assert scatter_ratio(points, labels) == pytest.approx(1 / 9)
     assert scatter_ratio(5 * points + 3, labels) == pytest.approx(1 / 9)
     assert scatter_ratio(points, np.array([0, 1, 0, 1])) > 1
+
+
+def test_the_interval_of_an_accuracy_knows_what_is_independent():
+    hits, people = np.repeat([1.0, 0.0, 1.0, 1.0], 5), np.repeat(np.arange(4), 5)
+    assert accuracy_interval(hits, np.arange(20)) == wilson(15, 20)
+    assert accuracy_interval(hits, people) == cluster_bootstrap(hits, people)
+    assert accuracy_interval(np.ones(20), people) == wilson(4, 4)
+    shares = np.array([1.0, 0.5, 0.5, 0.0])  # of two seeds
+    assert accuracy_interval(shares, np.arange(4)) == wilson(2, 4)
