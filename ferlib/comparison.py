@@ -311,7 +311,7 @@ def gain_of(name: str, without: str, with_: str, results: Path | str) -> Gain:
     published = None if None in printed else float(printed[1] or 0) - float(printed[0] or 0)
     found = couple(without, with_, results)
     if found is None:
-        return Gain(name, published, missing="licensed" if rows[1].dataset == "rafdb" else Gain.missing)
+        return Gain(name, published, missing="licensed data" if rows[1].dataset == "rafdb" else Gain.missing)
     used = [p for row in rows for p in tables.parts_of(results, row.id) if p["seed"] in found.seeds]
     test = found.test()
     return Gain(

@@ -229,7 +229,7 @@ def answer(gains: Sequence[Gain]) -> str:
     """What `headline` says, in sentences: how many gains are shown, what the intervals count, how firm it is."""
     have = [g for g in gains if g.ours is not None and g.low is not None and g.high is not None]
     published = [g.published for g in gains if g.published is not None]
-    licensed = sum(g.missing == "licensed" and g.ours is None for g in gains)
+    licensed = sum(g.missing == "licensed data" and g.ours is None for g in gains)
     said = [
         f"The papers report gains of {min(published):.2f} to {max(published):.2f} points for "
         f"{chapters.some(len(published), 'pair')} of network and dataset"
