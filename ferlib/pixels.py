@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from ferlib.data import load
@@ -26,9 +28,10 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: the grey that OpenCV and Pillow ma
 
 
 def load_data(row: Experiment, root: str | os.PathLike[str] | None = None) -> FaceDataset:
-    """The row's dataset. The option ``subset`` keeps that many images, drawn evenly over splits (see ``quick``)."""
+    """The row's dataset. The option ``subset`` keeps that many images, drawn evenly over splits (see ``quick``);
+    ``train_images`` that many of the training part (`fewer`), and the other parts whole."""
     options = dict(row.dataset_options)
-    subset = options.pop("subset", None)
+    subset, train_images = (options.pop(name, None) for name in ("subset", "train_images"))
     data = load(row.dataset, root, **options)
     if not len(data.where("val")) and row.dataset == "fer2013":
         if subset is None:
@@ -37,12 +40,30 @@ def load_data(row: Experiment, root: str | os.PathLike[str] | None = None) -> Fa
                 "rows ending in -merged"
             )
         data = load(row.dataset, root, **{**options, "protocol": "merged"})
+    if train_images is not None:
+        data = fewer(data, train_images)
     if subset is None or subset >= len(data):
         return data
     chosen = np.random.default_rng(0).permutation(len(data))
     share = {"train": 2 / 3, "val": 1 / 6, "test": 1 / 6}
     kept = [chosen[data.split[chosen] == split][: round(subset * part)] for split, part in share.items()]
     return data.take(np.sort(np.concatenate(kept)))
+
+
+def fewer(data: FaceDataset, images: int) -> FaceDataset:
+    """``data`` with ``images`` of its training images, the same ones every time, of each class its share.
+
+    Raises FerlibError where the training part has no more than that, or that is less than one of each class.
+    """
+    train = data.where("train")
+    most, least = len(train) - len(data.classes), len(data.classes)
+    if not least <= images <= most:
+        raise FerlibError(
+            f"{data.name}: --train-images must be from {least} to {most:,} here, but is {images:,}"
+        )
+    kept, _ = train_test_split(train, train_size=images, stratify=data.labels[train], random_state=0)
+    kept = np.sort(np.concatenate([kept, data.where("val"), data.where("test")]))
+    return replace(data.take(kept), meta={**data.meta, "train_images": images})
 
 
 class Pixels:

@@ -30,6 +30,8 @@ def command(row: Experiment, seed: int, options: argparse.Namespace, minutes: fl
     words += ["--results", str(options.results), "--runs", str(options.runs)]
     if options.epochs is not None:
         words += ["--epochs", str(options.epochs)]
+    if options.train_images is not None:
+        words += ["--train-images", str(options.train_images)]
     if options.data_root is not None:
         words += ["--data-root", options.data_root]
     if minutes is not None:

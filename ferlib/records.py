@@ -217,10 +217,11 @@ def read_predictions(path: Path | str) -> dict[str, np.ndarray]:
     raise RecordError(f"{path.with_suffix('.npz')}: {problem}; run the experiment again")
 
 
-def evidence(record: dict[str, Any]) -> tuple[int, int]:
-    """What a record weighs: its profile's rank, then its epochs; full records weigh the same."""
+def evidence(record: dict[str, Any]) -> tuple[int, float, int]:
+    """What a record weighs: its profile's rank, then training images, then epochs; full records weigh the same."""
     part = record["reproducible"]
-    return PROFILES.index(part["profile"]), 0 if part["profile"] == "full" else part["epochs_run"]
+    images = part["experiment"].get("dataset_options", {}).get("train_images") or float("inf")
+    return PROFILES.index(part["profile"]), images, 0 if part["profile"] == "full" else part["epochs_run"]
 
 
 def write(

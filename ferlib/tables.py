@@ -41,24 +41,31 @@ def with_interval(result: dict[str, Any]) -> str:
 
 
 def evidence_label(parts: list[dict[str, Any]]) -> str:
-    """How strong the runs behind a row are: profile, number of seeds, epochs."""
+    """How strong the runs behind a row are: profile, number of seeds, epochs, training images where fewer."""
     if not parts:
         return "not run yet"
     profiles = sorted({p["profile"] for p in parts}, key=records.PROFILES.index)
     epochs = sorted({p["epochs_run"] for p in parts})
     seeds = f"{len(parts)} seed{'s' if len(parts) > 1 else ''}"
-    return (
-        f"{' and '.join(profiles)}, {seeds}, {'–'.join(map(str, epochs[:: max(len(epochs) - 1, 1)]))} epochs"
-    )
+    fewer = listed_images(parts)
+    return f"{' and '.join(profiles)}, {seeds}, {'–'.join(map(str, epochs[:: max(len(epochs) - 1, 1)]))} epochs{fewer}"
+
+
+def listed_images(parts: list[dict[str, Any]]) -> str:
+    """The numbers of training images of runs that had fewer than there are, with a comma before them, or nothing."""
+    images = {p["experiment"]["dataset_options"].get("train_images") for p in parts} - {None}
+    return f", {' and '.join(f'{n:,}' for n in sorted(images))} training images" if images else ""
 
 
 def counts_for_tables(part: dict[str, Any]) -> bool:
     """Whether a record may stand in a table of results: no smoke run, and of the row as it is defined today."""
     row = EXPERIMENTS[part["experiment"]["id"]]
     wanted = json.loads(records.canonical(settings_of(row.to_dict())))
-    # a setting that was changed on purpose is named in ``changed``; a cap on epochs leaves the row as it is
-    declared = any(not text.startswith(("epochs: ", "data: ")) for text in part["changed"])
-    same = declared or settings_of(part["experiment"]) == wanted
+    ours = settings_of(part["experiment"])
+    ours["dataset_options"] = {k: v for k, v in ours["dataset_options"].items() if k != "train_images"}
+    # a setting that was changed on purpose is named in ``changed``; fewer epochs or images leave the row as it is
+    as_it_is = ("epochs: ", "data: ", "training images: ")
+    same = any(not text.startswith(as_it_is) for text in part["changed"]) or ours == wanted
     return same and part["profile"] != "smoke" and part["data"]["name"] == row.dataset
 
 
@@ -71,7 +78,8 @@ def parts_of(results: Path | str, identifier: str) -> list[dict[str, Any]]:
 def label(part: dict[str, Any]) -> str:
     """The row's name in the paper; with what was reduced where it was."""
     name = part["experiment"]["row"]
-    return name if part["profile"] == "full" else f"{name} ({part['profile']}, {part['epochs_run']} epochs)"
+    reduced = f"{part['profile']}, {part['epochs_run']} epochs{listed_images([part])}"
+    return name if part["profile"] == "full" else f"{name} ({reduced})"
 
 
 def published(row: Experiment, quantity: str) -> str:

@@ -156,6 +156,8 @@ def command(row: Experiment, seed: int, settings: Settings) -> str:
     words = ["ferlib", "run", row.id, "--seed", str(seed)]
     if settings.epochs is not None:
         words += ["--epochs", str(settings.epochs)]
+    if "train_images" in row.dataset_options:
+        words += ["--train-images", str(row.dataset_options["train_images"])]
     for name in ("device", "precision"):
         if getattr(settings, name) != "auto":
             words += [f"--{name}", getattr(settings, name)]
@@ -203,6 +205,12 @@ def arguments(prog: str = "python -m ferlib.train") -> argparse.ArgumentParser:
         help="full: the row as it is. quick: 6 epochs on synthetic faces; with --data-root on a part of its images",
     )
     add("--epochs", type=int, metavar="N", help="stop after N epochs (the record is then not 'full')")
+    add(
+        "--train-images",
+        type=int,
+        metavar="N",
+        help="train on N images of the training part, of each class its share (the record is then not 'full')",
+    )
     add("--precision", default="auto", help="auto, float32 or bfloat16 (default: auto)")
     add(
         "--jobs",
@@ -237,6 +245,8 @@ def mistakes(options: argparse.Namespace) -> str | None:
     """What is wrong with the options' values, or None."""
     if options.epochs is not None and options.epochs < 1:
         return "--epochs must be at least 1"
+    if options.train_images is not None and (options.train_images < 1 or options.profile == "quick"):
+        return "--train-images must be at least 1, and goes with --profile full"
     if min(options.seed or [0]) < 0 or options.threads < 0:
         return "--seed and --threads must not be negative"
     if options.jobs < 1:
@@ -266,6 +276,9 @@ def main(argv: list[str] | None = None, prog: str = "python -m ferlib.train") ->
             for original, k in pairs:
                 real = options.data_root is not None
                 row = quick(original, real=real) if options.profile == "quick" else original
+                if options.train_images is not None:
+                    fewer = {**row.dataset_options, "train_images": options.train_images}
+                    row = replace(row, dataset_options=fewer)
                 tell(run(row, k, settings_from(options), original=original, stop=stop), options.json)
     except (Busy, Interrupted) as error:
         print(f"ferlib: {error}", file=sys.stderr)

@@ -171,6 +171,14 @@ def test_a_step_has_one_test_over_its_seeds(tmp_path):
     assert float(line["p"]) == pytest.approx(test["p"], rel=0.05) and test["p"] > 0.05
 
 
+def test_a_shortened_run_is_not_compared_with_a_whole_one(tmp_path):
+    record(tmp_path, BASELINE.id, 0, 0.5, **{**CKPLUS, "profile": "full"})
+    record(tmp_path, FULL.id, 0, 0.6, **{**CKPLUS, "profile": "reduced"})
+    assert couple(BASELINE.id, FULL.id, tmp_path) is None
+    record(tmp_path, FULL.id, 0, 0.6, **{**CKPLUS, "profile": "full"})
+    assert couple(BASELINE.id, FULL.id, tmp_path).seeds == (0,)
+
+
 def test_seeds_that_contradict_each_other_show_no_step(tmp_path):
     """One seed far below, one far above: each would be clear alone, the step is not."""
     for seed, gain in enumerate((-0.3, 0.3)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from toy import toy
 
 from ferlib.errors import FerlibError
-from ferlib.pixels import IMAGENET, Pixels, class_weights, epoch_order
+from ferlib.pixels import IMAGENET, Pixels, class_weights, epoch_order, fewer
 
 CPU = torch.device("cpu")
 
@@ -103,3 +105,20 @@ def test_grey_of_colour_is_pillows():
     expected = [np.asarray(Image.fromarray(i).convert("L")) for i in colour[data.where("test")[:3]]]
     assert x.shape == (3, 1, 36, 36)
     np.testing.assert_allclose(255 * x[:, 0].numpy(), np.stack(expected), atol=1)
+
+
+def test_fewer_training_images_keep_the_shares_of_the_classes():
+    data = toy(n=640)
+    labels = np.where(np.arange(640) % 10 == 0, 2, np.arange(640) % 2)  # a rare class
+    data = replace(data, labels=labels)
+    few = fewer(data, 150)  # of 600
+    assert few.counts()["train"] == {"low": 60, "mid": 75, "high": 15}
+    assert [len(few.where(s)) for s in ("val", "test")] == [20, 20]
+    assert few.fingerprint == fewer(data, 150).fingerprint != data.fingerprint
+    assert set(few.ids) <= set(data.ids)
+
+
+@pytest.mark.parametrize("images", [0, -1, 2, 48, 50, 51])
+def test_fewer_training_images_must_be_fewer(images):
+    with pytest.raises(FerlibError, match="from 3 to 47 here, but is"):
+        fewer(toy(), images)

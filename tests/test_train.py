@@ -13,7 +13,7 @@ from toy import ROW, settings, toy
 from ferlib import checkpoint, device, engine, outcome, records, train
 from ferlib.errors import FerlibError, RecordError
 from ferlib.experiments import EXPERIMENTS, get
-from ferlib.pixels import Pixels
+from ferlib.pixels import Pixels, fewer
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +154,33 @@ def test_another_dataset_or_a_changed_row_is_never_full():
     assert changed == ("reduced", ["batch: 32 instead of 64"])
 
 
+def test_fewer_training_images_are_a_reduced_run(tmp_path):
+    row = replace(ROW, dataset_options={**ROW.dataset_options, "train_images": 30})
+    path = train.run(row, 0, settings(tmp_path), original=ROW, data=fewer(toy(), 30))
+    part = records.read(path)["reproducible"]
+    assert part["profile"] == "reduced" and part["changed"] == ["training images: 30 of the training part"]
+    assert part["data"]["counts"]["train"] == {"low": 10, "mid": 10, "high": 10}
+    assert sum(part["data"]["counts"]["test"].values()) == 20
+    assert " --train-images 30 " in records.read(path)["command"]
+    with pytest.raises(RecordError, match="more evidence"):
+        train.run(
+            replace(row, dataset_options={**ROW.dataset_options, "train_images": 15}),
+            0,
+            settings(tmp_path, runs=tmp_path / "others"),
+            original=ROW,
+            data=fewer(toy(), 15),
+        )
+    train.run(ROW, 0, settings(tmp_path, runs=tmp_path / "whole"), data=toy())  # replaces it
+
+
+def test_fewer_training_images_of_fewer_epochs_are_no_evidence():
+    row = get("se_cnn-se")
+    cut = replace(row, dataset_options={**row.dataset_options, "train_images": 9570})
+    changed = "training images: 9570 of the training part"
+    assert outcome.profile_of(cut, row, "fer2013", 100, "last epoch") == ("reduced", [changed])
+    assert outcome.profile_of(cut, row, "fer2013", 33, "capped at 33 epochs")[0] == "smoke"
+
+
 def test_dataset_without_validation_images(tmp_path):
     data = toy()
     data = data.with_split(np.where(data.split == "val", "test", data.split))
@@ -188,6 +215,8 @@ def test_module_command_line(capsys):
     assert "did you mean se_cnn-se" in capsys.readouterr().err
     assert train.main(["se_cnn-se", "--epochs", "0"]) == 2
     assert train.main(["se_cnn-se", "--seed", "-1"]) == 2
+    assert train.main(["se_cnn-se", "--train-images", "0"]) == 2
+    assert train.main(["se_cnn-se", "--train-images", "9", "--profile", "quick"]) == 2
 
 
 def test_what_has_a_full_record_can_be_left_out(tmp_path, monkeypatch):
@@ -198,6 +227,16 @@ def test_what_has_a_full_record_can_be_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "tell", lambda *_: None)
     assert train.main(["se_cnn-se", "--pending", "--results", str(tmp_path)]) == 0
     assert ran == [1, 2]
+
+
+def test_the_row_is_told_how_many_training_images(tmp_path, monkeypatch):
+    rows = []
+    monkeypatch.setattr(train, "run", lambda row, *_, original, **__: rows.append((row, original)))
+    monkeypatch.setattr(train, "tell", lambda *_: None)
+    assert train.main(["se_cnn-se", "--seed", "0", "--train-images", "500", "--results", str(tmp_path)]) == 0
+    ((row, original),) = rows
+    assert row.dataset_options == {**original.dataset_options, "train_images": 500}
+    assert original == get("se_cnn-se")
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_training(tmp_path):
