@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from ferlib.chapters import REDUCED, listed, some
+from ferlib.data.dataset import SYNONYMS
 from ferlib.measures import MIDDLE
 from ferlib.statements import Matrix
 from ferlib.typeset import typeset
@@ -339,6 +341,97 @@ def leaks(audit: Audit) -> str:
         for grouping, kinds in nearest.items()
     ]
     return f"The nearest neighbour in raw pixels is right in {', '.join(said)}."
+
+
+def overview(frame: pd.DataFrame) -> str:
+    """How many findings there are, and of which class most. ``frame`` is `ferlib.findings.overview`'s."""
+    kinds = frame.sum()
+    return f"{int(kinds.sum())} findings, most of them of the class *{kinds.idxmax()}* ({int(kinds.max())})."
+
+
+def granularity(frame: pd.DataFrame) -> str:
+    """For which test parts a whole column of figures is possible. ``frame``: lines of `ferlib.forensics.coverage`."""
+    whole = frame[frame["possible"] == frame["printed"]]
+    beyond = whole[whole["p"] < 0.05]
+    names = [f"{row['figures of']} ({row['n']:,})" for _, row in beyond.iterrows()]
+    return (
+        f"The whole column is possible in {len(whole)} of {len(frame)} lines, and in {len(beyond) or 'none'} of these "
+        f"arbitrary numbers would seldom be{f': {listed(names)}' if names else ''}."
+    )
+
+
+def whole_columns(sizes: Mapping[str, Sequence[int]], limits: Mapping[str, int]) -> str:
+    """The sizes of a test part that allow a whole column, searched up to ``limits``."""
+    return _each(
+        {
+            title: f"no size up to {limits[title]:,} allows the whole column"
+            if not found
+            else f"{found[0]:,} alone up to {limits[title]:,} allows the whole column"
+            if len(found) == 1
+            else f"{len(found):,} sizes up to {limits[title]:,} allow the whole column, the smallest is {found[0]:,}"
+            for title, found in sizes.items()
+        }
+    )
+
+
+def classes(audit: Audit) -> str:
+    """The largest and the smallest class of each dataset."""
+    said = {}
+    for name, title in (("fer2013", "FER2013"), ("ferplus", "FERPlus"), ("ckplus", "CK+48")):
+        if counts := {c: n for c, n in audit.get(name, {}).get("classes", {}).items() if n}:
+            most, least = max(counts, key=lambda c: counts[c]), min(counts, key=lambda c: counts[c])
+            times = counts[most] / counts[least]
+            said[title] = f"{times:.0f} times as many images of *{most}* as of *{least}*"
+    return _each(said)
+
+
+def likeness(faces: Mapping[str, np.ndarray]) -> str:
+    """Which two classes of each dataset have the most similar mean faces. ``faces``: ``dataset/class`` -> face."""
+    said = {}
+    for name, title in (("fer2013", "FER2013"), ("ferplus", "FERPlus"), ("ckplus", "CK+48")):
+        own = {
+            key.partition("/")[2]: f.astype(float) for key, f in faces.items() if key.startswith(f"{name}/")
+        }
+        gaps = {pair: np.abs(own[pair[0]] - own[pair[1]]).mean() for pair in combinations(own, 2)}
+        if gaps:
+            first, second = min(gaps, key=lambda pair: gaps[pair])
+            said[title] = f"the mean faces of *{first}* and *{second}* are most alike"
+    return _each(said)
+
+
+def agreement(audit: Audit) -> str:
+    """Of which class FERPlus keeps FER2013's label least, and what it has instead."""
+    found = audit["labels"]["confusion"]
+    counts = pd.DataFrame(found["counts"], found["rows"], [SYNONYMS.get(c, c) for c in found["columns"]])
+    kept = {c: counts.loc[c, c] / counts.loc[c].sum() for c in counts.index if c in counts.columns}
+    least = min(kept, key=lambda c: kept[c])
+    most = max(kept, key=lambda c: kept[c])
+    other = counts.loc[least].drop(least).idxmax()
+    return (
+        f"FERPlus keeps FER2013's label most often for *{most}* ({100 * kept[most]:.0f} %), least for *{least}* "
+        f"({100 * kept[least]:.0f} %), which is most often *{other}* there."
+    )
+
+
+def sweeps(found: Mapping[str, Mapping[float, np.ndarray]]) -> str:
+    """How far a sweep's means lie apart, and seeds of one value. ``found``: name -> value -> accuracies (seeds,)."""
+    said = {}
+    for name, values in found.items():
+        means = [float(a.mean()) for a in values.values()]
+        seeds = max((float(np.ptp(a)) for a in values.values() if len(a) > 1), default=None)
+        if len(means) > 1:
+            apart = "" if seeds is None else f", seeds of one value by up to {seeds:.2f}"
+            said[name] = f"the means differ by {max(means) - min(means):.2f} points{apart}"
+    return _each(said)
+
+
+def peak(shares: Mapping[str, Mapping[str, float]]) -> str:
+    """Which network uses most of a machine's peak, and which least. ``shares``: machine -> network -> fraction."""
+    said = {}
+    for machine, by_name in shares.items():
+        most, least = max(by_name, key=lambda n: by_name[n]), min(by_name, key=lambda n: by_name[n])
+        said[machine] = f"from {100 * by_name[least]:.0f} % ({least}) to {100 * by_name[most]:.0f} % ({most})"
+    return _each(said)
 
 
 def _each(said: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from IPython.display import Markdown, display
 from ferlib import records, tables
 from ferlib.couples import couple
 from ferlib.errors import FerlibError
-from ferlib.evaluate import accuracy_interval, holm, paired_clusters, welch, widened, wilson
+from ferlib.evaluate import accuracy_interval, holm, paired_clusters, welch, widened
 from ferlib.experiments import EXPERIMENTS, Experiment, quick
 from ferlib.forensics import compatible_counts
 from ferlib.typeset import typeset, typeset_cells
@@ -231,8 +231,8 @@ def estimates(
 ) -> list[Estimate]:
     """Rows for `plots.intervals`: label, mean over seeds, bounds, published accuracy; rows without a run are left out.
 
-    The bounds are Wilson's 95 % for the mean over the test images, which the seeds share; with several seeds they are
-    `widened` by the spread of these.
+    The bounds are `ferlib.tables.bounds` of the mean over the test images, which the seeds share; with several seeds
+    they are `widened` by the spread of these.
     """
     found = []
     for row in rows:
@@ -240,8 +240,8 @@ def estimates(
         if not parts:
             continue
         by_seed = [p["result"][reading]["accuracy"] for p in parts]
-        mean, n = float(np.mean(by_seed)), parts[0]["result"][reading]["n"]
-        low, high, _ = widened(mean, *wilson(round(mean * n), n), by_seed, n)
+        mean, result = float(np.mean(by_seed)), parts[0]["result"][reading]
+        low, high, _ = widened(mean, *tables.bounds(mean, result), by_seed, result.get("worth", result["n"]))
         low, high = max(low, 0.0), min(high, 1.0)
         found.append((row.row + star(parts), 100 * mean, 100 * low, 100 * high, printed_accuracy(row)))
     return found
@@ -560,7 +560,7 @@ def effects(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
             for reading in ("val_selected", "paper_style")
         )
         result = parts[0]["result"]["val_selected"]
-        low, high = wilson(round(float(chosen.mean()) / 100 * result["n"]), result["n"])
+        low, high = tables.bounds(float(chosen.mean()) / 100, result)
         lines.append(
             {
                 "dataset": row.column,

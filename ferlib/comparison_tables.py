@@ -128,14 +128,42 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
     return " ".join([*said, f"{each} each{': provisional' if few else ''}."])
 
 
-def common(found: dict[str, dict[str, Tested]]) -> str:
-    """For the landing page: what the common protocol says on each dataset that has a pair."""
-    said = [
-        f"{heading}: {verdict(tested, dataset)}"
-        for dataset, heading in DATASETS.items()
-        if against_twins(tested := found[dataset])
-    ]
-    return f"Under one protocol for all networks, on {' On '.join(said)}" if said else ""
+def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> str:
+    """The answer in three sentences: the papers' own protocols, one protocol for all, and what may be concluded."""
+    published = sorted(gain.published for gain in gains if gain.published is not None)
+    have = [gain for gain in gains if gain.ours is not None]
+    clear = sum((gain.low or 0) > 0 for gain in have)
+    own = (
+        f"The papers print gains of {published[0]:.2f} to {published[-1]:.2f} points; in our runs of the same steps "
+        f"under the papers' own protocols, {len(have)} of {len(gains)} so far, the gain is above zero beyond chance in "
+        f"{clear or 'none'}."
+    )
+    means = {name: mean for name in DATASETS if (mean := overall(found[name], FITTED[name])) is not None}
+    if not means:
+        return f"{own} No two networks have run with their twins under one protocol yet."
+    alike = " and ".join(f"{_lead(*mean)} ({DATASETS[name]})" for name, mean in means.items())
+    typical = float(np.median(published))
+    size = f"a gain of {typical:.2f} points, the median of those printed, is"
+    shown = [name for name, (_, test) in means.items() if test["low"] > 0]
+    if shown:
+        held = f"So attention is shown to help on {chapters.listed(DATASETS[name] for name in shown)}"
+    elif max(test["high"] for _, test in means.values()) < typical:
+        held = f"So attention is not shown to help, and {size} unlikely"
+    else:
+        held = f"So attention is not shown to help, though {size} not excluded"
+    some = [t for name in means for t in found[name].values()]
+    few = any(len(t.seeds) < ENOUGH_SEEDS or t.reduced for t in some)
+    return f"{own} Trained alike and to their end, networks with attention lie on average {alike}. {held}" + (
+        "; with one or two seeds of each network this is provisional." if few else "."
+    )
+
+
+def _lead(pairs: int, test: Mapping[str, float]) -> str:
+    side = "above" if test["mean"] > 0 else "below"
+    return (
+        f"{abs(test['mean']):.2f} points {side} their twins, 95 % interval {test['low']:+.1f} to {test['high']:+.1f}, "
+        f"over {pairs} pairs"
+    )
 
 
 def fit_of(found: dict[str, Tested], name: str) -> tuple[float, ...]:

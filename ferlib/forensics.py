@@ -94,6 +94,19 @@ def chance_with_gap(n: int, gap: int) -> float:
     return sum(both) / len(both)
 
 
+def chance_on_part(n: int, part: int, gap: int) -> float:
+    """Probability that two counts of n images, ``gap`` apart, print percentages that ``part`` images allow as well.
+
+    Two decimals, all counts alike: how little it says that figures of one test set fit a smaller one too.
+
+    >>> round(chance_on_part(7178, 3589, 2), 2)
+    0.5
+    """
+    possible = [bool(compatible_counts(f"{100 * k / n:.2f}", part)) for k in range(n + 1)]
+    both = [first and second for first, second in zip(possible, possible[gap:], strict=False)]
+    return sum(both) / len(both)
+
+
 def split_sizes(total: int, shares: Sequence[Fraction]) -> dict[Fraction, tuple[int, ...]]:
     """Numbers of test images that shares of ``total`` give, rounded down and up.
 

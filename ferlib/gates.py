@@ -1,14 +1,15 @@
 """What only a browser can say of the built book: it opens every page as a reader would, and looks.
 
-For each page: errors on the console, files that do not arrive, requests to another origin, weight before the reader
-starts anything, time to the first content, sideways scrolling on a phone, and serious or critical findings of axe-core
-(accessibility) in the light and the dark theme.
+For each page: errors on the console, files that do not arrive, requests to another origin, time to the first content,
+weight from top to bottom before the reader starts anything, sideways scrolling on a phone, and serious or critical
+findings of axe-core (accessibility) in the light and the dark theme.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +21,23 @@ from ferlib.delivery import browser, flags, serving
 from ferlib.errors import FerlibError
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Request, Response
+    from playwright.sync_api import Browser, Page, Request, Response
 
 HEAVIEST = 3_000_000  # bytes before the reader starts anything
 SLOWEST = 1.0  # seconds to the first content, from this machine
+TRIES = 3  # more, for a page that misses it: machines are shared
+PATIENCE = 20.0  # seconds for a page that shows nothing, or goes on loading
+QUIET = 0.4  # seconds without a request: all is there
 DESKTOP, PHONE = (1280, 900), (390, 844)
 GRAVE = ("serious", "critical")
 FIRST_CONTENT = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
+SCROLL = """async () => {
+  for (let y = 0; y < document.documentElement.scrollHeight; y += innerHeight) {
+    scrollTo({ top: y, behavior: "instant" });
+    await new Promise(done => requestAnimationFrame(() => setTimeout(done, 20)));
+  }
+}"""
+TOP = "() => scrollTo({ top: 0, behavior: 'instant' })"
 SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 THEME = "theme => { document.documentElement.dataset.theme = theme; document.documentElement.dataset.mode = theme; }"
 
@@ -52,12 +63,14 @@ class Visit:
     problems: list[str] = field(default_factory=list)
     weight: int = 0
     first_content: float | None = None
+    under_way: set[Request] = field(default_factory=set)
 
     def watch(self, page: Page) -> None:
         page.on("console", lambda m: self.note(f"console: {m.text}") if m.type == "error" else None)
         page.on("pageerror", lambda error: self.note(f"script: {error}"))
         page.on("request", self.asked)
-        page.on("requestfailed", lambda r: self.note(f"{r.url} does not arrive ({r.failure})"))
+        page.on("requestfinished", lambda r: self.under_way.discard(r))
+        page.on("requestfailed", self.failed)
         page.on("response", self.answered)
 
     def note(self, text: str) -> None:
@@ -66,13 +79,41 @@ class Visit:
             self.problems.append(line)
 
     def asked(self, request: Request) -> None:
-        if not request.url.startswith((self.origin, "data:", "blob:")):
+        if request.url.startswith(("data:", "blob:")):
+            return
+        self.under_way.add(request)
+        if not request.url.startswith(f"{self.origin}/"):
             self.note(f"asks for {request.url}, another origin")
+
+    def failed(self, request: Request) -> None:
+        self.under_way.discard(request)
+        self.note(f"{request.url} does not arrive ({request.failure})")
 
     def answered(self, response: Response) -> None:
         if response.status >= 400:
             self.note(f"{response.url} answers {response.status}")
         self.weight += int(response.headers.get("content-length", 0))
+
+    def settle(self, page: Page) -> None:
+        """Wait until the page has asked for nothing for a while."""
+        late, quiet = time.monotonic() + PATIENCE, time.monotonic() + QUIET
+        while (now := time.monotonic()) < quiet:
+            if now > late:
+                loading = sorted(request.url for request in self.under_way) or ["one file after another"]
+                self.note(f"still loads {loading[0]} after {PATIENCE:.0f} s")
+                return
+            page.wait_for_timeout(50)
+            if self.under_way:
+                quiet = time.monotonic() + QUIET
+
+    def judge(self) -> None:
+        """Note a weight or a time that is over its limit."""
+        if self.weight > HEAVIEST:
+            self.note(f"weighs {self.weight / 1e6:.1f} MB, more than {HEAVIEST / 1e6:.0f} MB")
+        if self.first_content is None:
+            self.note(f"reports no first content within {PATIENCE:.0f} s")
+        elif self.first_content > SLOWEST:
+            self.note(f"shows its first content after {self.first_content:.1f} s, more than {SLOWEST:.0f} s")
 
 
 def accessibility(page: Page) -> list[str]:
@@ -91,17 +132,28 @@ def accessibility(page: Page) -> list[str]:
     ]
 
 
+def opened(page: Page, url: str) -> float | None:
+    """Open a page; seconds to its first content, None where none came."""
+    from playwright.sync_api import TimeoutError
+
+    page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
+    try:
+        page.goto(url, wait_until="load", timeout=1000 * PATIENCE)
+        page.wait_for_function(FIRST_CONTENT, timeout=1000 * PATIENCE)
+    except TimeoutError:
+        return None
+    return float(page.evaluate(FIRST_CONTENT)) / 1000
+
+
 def look(page: Page, name: str, origin: str) -> Visit:
     """Open one page and measure it; the page object may be used again."""
     visit = Visit(name, origin)
     visit.watch(page)
-    page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
-    page.goto(f"{origin}/{name}.html", wait_until="load", timeout=60_000)
+    visit.first_content = opened(page, f"{origin}/{name}.html")
     page.wait_for_timeout(100)  # scripts that begin on load
-    paint = page.evaluate(FIRST_CONTENT)
-    visit.first_content = None if paint is None else paint / 1000
-    if visit.weight > HEAVIEST:
-        visit.note(f"weighs {visit.weight / 1e6:.1f} MB, more than {HEAVIEST / 1e6:.0f} MB")
+    page.evaluate(SCROLL)  # images further down wait for the reader
+    visit.settle(page)
+    page.evaluate(TOP)
     for theme in ("light", "dark"):
         page.evaluate(THEME, theme)
         page.wait_for_timeout(250)  # colours fade over
@@ -111,6 +163,17 @@ def look(page: Page, name: str, origin: str) -> Visit:
     if (wider := page.evaluate(SIDEWAYS)) > 1:
         visit.note(f"scrolls sideways at {PHONE[0]} pixels, by {wider}")
     return visit
+
+
+def quickest(first: float | None, again: Callable[[], float | None]) -> float | None:
+    """The time to the first content: ``first`` where it is within the limit, else the best of it and `TRIES` more."""
+    best = first
+    for _ in range(TRIES):
+        if best is not None and best <= SLOWEST:
+            break
+        found = again()
+        best = found if best is None else best if found is None else min(best, found)
+    return best
 
 
 def check(html: Path, pages: Sequence[str]) -> list[Visit]:
@@ -130,12 +193,22 @@ def _visit_all(html: Path, pages: Sequence[str]) -> list[Visit]:
     with serving(html) as origin, sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=browser(), args=flags())
         for name in tqdm(pages, desc="looking", unit="page", disable=not sys.stderr.isatty()):
-            page = chromium.new_page()
-            visits.append(look(page, name, origin))
-            page.close()
+            visits.append(_visit(chromium, name, origin))
         chromium.close()
-    slow = sorted(v.first_content for v in visits if v.first_content is not None)
-    # one slow page may be the machine's; the median is the book's
-    if slow and slow[len(slow) // 2] > SLOWEST:
-        visits[0].note(f"half of the pages show their first content after more than {SLOWEST:.0f} s")
     return visits
+
+
+def _visit(chromium: Browser, name: str, origin: str) -> Visit:
+    page = chromium.new_page()
+    visit = look(page, name, origin)
+    page.close()
+
+    def again() -> float | None:
+        fresh = chromium.new_page()  # a profile of its own, so nothing is cached
+        found = opened(fresh, f"{origin}/{name}.html")
+        fresh.close()
+        return found
+
+    visit.first_content = quickest(visit.first_content, again)
+    visit.judge()
+    return visit

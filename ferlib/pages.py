@@ -9,7 +9,6 @@ from pathlib import Path
 _ICONS = re.compile(r"<(?:script|link)\b[^>]*\bscripts/fontawesome\.js[^>]*>(?:\s*</script>)?\s*")
 _MATHJAX = re.compile(r"<script\b[^>]*\bmathjax/tex-chtml\.js[^>]*>\s*</script>\s*")
 _MATH = re.compile(r'class="[^"]*\bmath\b|\\\(|\\\[|\$\$')
-_NO_ALT = re.compile(r'(<img\b[^>]*\balt=")(?:\.\./)*_images/[^"]*"')  # what Sphinx writes for want of a text
 _IMAGE = re.compile(r"<img\b(?![^>]*\bloading=)")
 
 
@@ -31,6 +30,5 @@ def lighten(page: str) -> str:
         page = _MATHJAX.sub("", page)
     # a list whose items are none
     page = page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
-    page = _NO_ALT.sub(r'\1Figure; the text beside it says what it shows"', page)
     page = _IMAGE.sub('<img loading="lazy"', page)
     return page

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from torch import nn
 
 from ferlib import records
 from ferlib.evaluate import (
+    clustered_error,
     holm,
     mcnemar_exact,
     paired_bootstrap,
@@ -35,9 +38,22 @@ def percent(fraction: float, digits: int = 2) -> str:
 
 
 def with_interval(result: dict[str, Any]) -> str:
-    """Accuracy in percent with its Wilson 95 % interval over the test images, and their number."""
-    low, high = wilson(round(result["accuracy"] * result["n"]), result["n"])
+    """Accuracy in percent with its 95 % interval (`bounds`), and the number of test images."""
+    low, high = bounds(result["accuracy"], result)
     return f"{percent(result['accuracy'])} [{percent(low, 1)}, {percent(high, 1)}], n = {result['n']:,}"
+
+
+def images_of(result: Mapping[str, Any]) -> str:
+    """The number of test images, and on CK+ as how many independent ones they count."""
+    n, independent = result["n"], result.get("worth", result["n"])
+    return f"{n:,} test images" + (f", worth {independent:,} independent ones" if independent < n else "")
+
+
+def bounds(rate: float, result: Mapping[str, Any]) -> tuple[float, float]:
+    """Wilson's 95 % bounds (fractions) of ``rate`` over as many images as the test images of ``result`` are worth."""
+    n = result.get("worth", result["n"])
+    low, high = wilson(round(rate * n), n)
+    return min(low, rate), max(high, rate)
 
 
 def evidence_label(parts: list[dict[str, Any]]) -> str:
@@ -70,9 +86,36 @@ def counts_for_tables(part: dict[str, Any]) -> bool:
 
 
 def parts_of(results: Path | str, identifier: str) -> list[dict[str, Any]]:
-    """Reproducible parts of one experiment's records, by seed, as far as they may stand in a table."""
+    """Reproducible parts of one experiment's records, by seed, as far as they may stand in a table.
+
+    On CK+ each result has an entry ``worth``: as how many independent images its test images count.
+    """
     found = (r["reproducible"] for r in records.load_all(results, identifier))
-    return [part for part in found if counts_for_tables(part)]
+    parts = [part for part in found if counts_for_tables(part)]
+    for part in parts:
+        if part["data"]["name"] == "ckplus":
+            path = records.path_of(results, identifier, part["seed"])
+            for reading, result in part["result"].items():
+                result["worth"] = min(result["n"], _worth(path, part["predictions_sha256"], reading))
+    return parts
+
+
+@cache
+def _worth(path: Path, _: str, reading: str) -> int:
+    return worth(*correct(path, reading))
+
+
+def worth(ids: np.ndarray, right: np.ndarray) -> int:
+    """As how many independent images CK+'s test images ``ids`` (N,) count, since a person's frames err together.
+
+    Their number divided by the design effect, Kish's: the variance of the accuracy over people to that over images
+    (``right``, (N,)). Where all are right or wrong there is nothing to see of it, and people count.
+    """
+    people, rate = clusters_of(ids, "ckplus"), float(right.mean())
+    if not 0 < rate < 1:
+        return len(np.unique(people))
+    effect = clustered_error(right.astype(float), people) ** 2 * len(ids) / (rate * (1 - rate))
+    return round(len(ids) / max(1.0, effect))
 
 
 def label(part: dict[str, Any]) -> str:

@@ -34,6 +34,14 @@ FOLDER = Path(__file__).with_name("weights")
 SCHEMA = 1
 COLOUR, SIDES, SIDE = ("rafdb",), {"rafdb": 100}, 48  # the datasets in colour, pixels a side of their images
 CHECKED = 64  # test images on which a run's weights are compared with its record
+ABOUT_USE = {  # on every card, after Mitchell et al., "Model cards for model reporting", 2019
+    "for": "Research and teaching on what such networks attend to and get wrong, on faces whose owners agreed.",
+    "not for": "Judging anybody. The classes are what people saw in a picture, not what a person felt; no decision on "
+    "a person should rest on them, in hiring, teaching, policing, health care or anywhere else.",
+    "limits": "Trained and tested on one dataset, whose sources do not tell who is shown: how it does for groups of "
+    "people, in other light, on video or at another size of face is not known.",
+    "licence": "MIT, as the code; the dataset keeps its own terms.",
+}
 KEYS = {"experiment": dict, "classes": list, "channels": int, "colour": bool, "side": int, "record": dict}
 
 
@@ -117,6 +125,7 @@ def save(ready: Ready, folder: Path = FOLDER) -> Path:
         "preprocess": dict(ready.row.preprocess),
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "record": dict(ready.facts),
+        "use": ABOUT_USE,
     }
     return records.put_json(card, {**facts, "sha256": records.checksum(facts)})
 
@@ -187,9 +196,18 @@ def facts_of(record: Mapping[str, Any]) -> dict[str, Any]:
         "changed": part["changed"],
         "accuracy": result["accuracy"],
         "n": result["n"],
+        "recall": {name: result["per_class_recall"][name] for name in part["data"]["classes"]},
         "best_epoch": part["best_epoch"],
         "record_sha256": record["sha256"],
     }
+
+
+def card_text(ready: Ready) -> str:
+    """The card for people: what the network is, what it reaches, class by class, and what it is for."""
+    found = ready.facts.get("recall", {})
+    lines = [f"{ready.name}: {ready.about()}", ""]
+    lines += [f"  {name:<12} {100 * value:5.1f} % recall" for name, value in found.items()]
+    return "\n".join([*lines, "", *(f"{name}: {text}" for name, text in ABOUT_USE.items())])
 
 
 # -- runs and files -------------------------------------------------------------------------------------------------
@@ -292,9 +310,13 @@ def arguments(prog: str = "python -m ferlib.weights") -> argparse.ArgumentParser
     parser = commands.parser(prog, about)
     subparser = parser.add_subparsers(dest="command", required=True).add_parser
     listing = subparser("list", help="names, networks and figures of the weights in the folder")
+    showing = subparser(
+        "card", help="the card of one network: its figures, class by class, and what it is for"
+    )
+    showing.add_argument("name", metavar="NAME", help="see `ferlib weights list`")
     text = "Write a finished run's weights and their card; its test predictions must be the recorded ones."
     making = subparser("export", help=text, description=text)
-    for one in (listing, making):
+    for one in (listing, showing, making):
         one.add_argument("--folder", type=Path, default=FOLDER, metavar="DIR", help="where the weights lie")
     listing.add_argument("--json", action="store_true", help="print JSON")
     add = making.add_argument
@@ -317,6 +339,9 @@ def main(argv: list[str] | None = None, prog: str = "python -m ferlib.weights") 
             print(json.dumps([{"name": one.name, **one.facts} for one in found], indent=1))
         else:
             print("\n".join(f"{one.name}: {one.about()}" for one in found) or f"none yet; {HOW}")
+        return 0
+    if options.command == "card":
+        print(card_text(load(options.name, options.folder)))
         return 0
     device = resolve_device("cpu")
     run = finished.load(options.id, options.seed, options.results, options.runs, options.data_root, device)

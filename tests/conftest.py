@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ferlib.delivery import browser
+from ferlib.gates import why_not
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,6 +22,25 @@ def _cache_folder(tmp_path_factory: pytest.TempPathFactory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _papers_folder():
+    """FERLIB_PAPERS, where the tests look for the papers' texts: beside the checkout, unless it says otherwise."""
+    beside = Path(__file__).parents[2] / "shared" / "papers"
+    with pytest.MonkeyPatch.context() as patch:
+        if not os.environ.get("FERLIB_PAPERS") and beside.is_dir():
+            patch.setenv("FERLIB_PAPERS", str(beside))
+        yield
+
+
+@pytest.fixture(scope="session")
+def papers(_papers_folder) -> Path:
+    """The folder of the papers' texts; tests that need it are skipped where there is none."""
+    folder = os.environ.get("FERLIB_PAPERS")
+    if not folder:
+        pytest.skip("FERLIB_PAPERS names no folder with the papers' texts")
+    return Path(folder)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of the real datasets; tests that need it are skipped where FERLIB_DATA is not set."""
@@ -31,16 +51,20 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def chromium():
-    """A real browser for every test that needs one: playwright can be started only once in a process."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    path = browser()
-    if path is None:
-        pytest.skip("no chromium; install Debian's package chromium, or set FERLIB_CHROMIUM")
+def needs_browser() -> None:
+    """Skip a test where no browser can be had; fail it where there must be one (FERLIB_NEED_BROWSER, as in .ci/run)."""
+    if missing := why_not():
+        (pytest.fail if os.environ.get("FERLIB_NEED_BROWSER") else pytest.skip)(missing)
+
+
+@pytest.fixture(scope="session")
+def chromium(needs_browser):
+    """A real browser for every test that needs one: playwright can be started only once in a thread."""
+    playwright = pytest.importorskip("playwright.sync_api")
     camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     with playwright.sync_playwright() as driver:
         found = driver.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--mute-audio", *camera]
+            executable_path=browser(), args=["--no-sandbox", "--disable-gpu", "--mute-audio", *camera]
         )
         yield found
         found.close()

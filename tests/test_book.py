@@ -257,7 +257,7 @@ def test_inputs_notice_code_parameters_and_data(tree):
 
 GOOD = """<html><head><link rel="stylesheet" href="_static/a.css?v=1"><link rel="canonical" href="https://x.org/">
 </head><body id="body"><a href="two.html#part">ok</a> <a href="#body">ok</a> <a href="https://example.org">ok</a>
-<a href="mailto:a@b.c">ok</a> <img src="data:image/png;base64,AA=="><a href="#">ok</a></body></html>"""
+<a href="mailto:a@b.c">ok</a> <img src="data:image/png;base64,AA==" alt=""><a href="#">ok</a></body></html>"""
 
 
 @pytest.fixture
@@ -317,6 +317,34 @@ def test_check_finds(html, markup, says):
     found = problems(html)
     assert len(found) >= 1 and all(line.startswith("two.html: ") for line in found)
     assert any(says in line for line in found)
+
+
+FIGURE = '<figure><img src="_images/a.png"{}><figcaption>Accuracy over epochs</figcaption></figure>'
+
+
+@pytest.mark.parametrize("alt", ["", ' alt=""', ' alt="../_images/ab12.svg"', ' alt="_images/a.png"'])
+def test_check_finds_a_figure_without_an_alternative_text(html, alt):
+    (html / "_images").mkdir()
+    (html / "_images" / "a.png").touch()
+    page = '<h2 id="part">Part</h2>' + FIGURE
+    (html / "two.html").write_text(page.format(alt))
+    (problem,) = problems(html)
+    assert problem == "two.html: image _images/a.png (Accuracy over epochs): no alternative text"
+    (html / "two.html").write_text(page.format(' alt="Two curves"'))
+    assert problems(html) == []
+
+
+def test_build_refuses_a_figure_without_an_alternative_text(tree, capsys):
+    drawn = "import matplotlib.pyplot as plt\n_ = plt.plot([1, 2])\nplt.show()"
+    path = write_notebook(tree / "notebooks" / "one.ipynb", drawn, title="# One")
+    with pytest.raises(FerlibError, match=r"1 problem.*built pages"):
+        book.build(tree)
+    told = capsys.readouterr().err
+    assert "notebooks/one.html: image ../_images/" in told and "no alternative text" in told
+    nb = nbformat.read(path, as_version=4)
+    nb.cells[-1].metadata["mystnb"] = {"image": {"alt": "A line that rises"}}
+    nbformat.write(nb, path)
+    assert 'alt="A line that rises"' in (book.build(tree).parent / "notebooks" / "one.html").read_text()
 
 
 def test_check_reads_style_sheets(html):

@@ -260,3 +260,53 @@ def test_classes_come_in_one_order_whatever_a_dataset_calls_them():
         "something",
     ]
     assert display_order(EXPRESSIONS) == list(range(8))
+
+
+def test_of_findings_the_commonest_class():
+    frame = pd.DataFrame({"unclear": [2, 1], "typing slip": [1, 0]}, index=["A", "B"])
+    assert captions.overview(frame) == "4 findings, most of them of the class *unclear* (3)."
+
+
+def test_of_granularity_the_columns_that_are_possible():
+    names = ["figures of", "n", "printed", "possible", "p"]
+    frame = pd.DataFrame(
+        [("A", 3589, 4, 4, 0.01), ("A", 7178, 4, 4, 0.4), ("B", 3153, 4, 1, 0.9)], columns=names
+    )
+    assert captions.granularity(frame) == (
+        "The whole column is possible in 2 of 3 lines, and in 1 of these arbitrary numbers would seldom be: A (3,589)."
+    )
+    assert captions.granularity(frame[1:]).endswith("in none of these arbitrary numbers would seldom be.")
+    assert captions.whole_columns({"A": [147, 294], "B": [], "C": [12]}, {"A": 981, "B": 50, "C": 50}) == (
+        "A: 2 sizes up to 981 allow the whole column, the smallest is 147; "
+        "B: no size up to 50 allows the whole column; C: 12 alone up to 50 allows the whole column."
+    )
+
+
+def test_of_datasets_sizes_likeness_and_agreement():
+    audit = {
+        "fer2013": {"classes": {"happy": 80, "disgust": 8, "contempt": 0}},
+        "labels": {
+            "confusion": {
+                "rows": ["happy", "fear"],
+                "columns": ["happiness", "fear", "surprise"],
+                "counts": [[9, 0, 1], [0, 2, 6]],
+            }
+        },
+    }
+    assert captions.classes(audit) == "10 times as many images of *happy* as of *disgust*."
+    assert captions.agreement(audit) == (
+        "FERPlus keeps FER2013's label most often for *happy* (90 %), least for *fear* (25 %), "
+        "which is most often *surprise* there."
+    )
+    faces = {f"ckplus/{name}": np.full((2, 2), value) for name, value in (("a", 0), ("b", 5), ("c", 9))}
+    assert captions.likeness(faces) == "The mean faces of *b* and *c* are most alike."
+    assert captions.likeness({}) == ""
+
+
+def test_of_sweeps_the_means_beside_the_seeds():
+    found = {"λ": {0.1: np.array([60.0, 62.0]), 0.2: np.array([63.0, 64.0])}, "λ1": {1.0: np.array([60.0])}}
+    assert captions.sweeps(found) == "The means differ by 2.50 points, seeds of one value by up to 2.00."
+
+
+def test_of_speed_the_ends():
+    assert captions.peak({"M": {"A": 0.5, "B": 0.625, "C": 0.12}}) == "From 12 % (C) to 62 % (B)."

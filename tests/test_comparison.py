@@ -216,11 +216,38 @@ def test_twins_stand_beside_the_papers_own_steps(many):
 
 
 def test_the_landing_page_has_what_there_is(many):
-    found, _ = many
-    assert comparison_tables.common({"ckplus": {}, "fer2013": {}}) == ""
-    assert comparison_tables.common({"ckplus": found, "fer2013": {}}) == (
-        f"Under one protocol for all networks, on CK+48, folds by subject: {comparison_tables.verdict(found, 'ckplus')}"
+    found = {name: replace(one, fitted=1.0) for name, one in many[0].items()}
+    gains = [
+        comparison.Gain("A", 1.0),
+        comparison.Gain("B", 3.0, 2.0, 0.5, 3.5, 3),
+        comparison.Gain("C", 8.0),
+    ]
+    none = comparison_tables.landing(gains, {"ckplus": {}, "fer2013": {}})
+    assert none == (
+        "The papers print gains of 1.00 to 8.00 points; in our runs of the same steps under the papers' own "
+        "protocols, 1 of 3 so far, the gain is above zero beyond chance in 1. No two networks have run with "
+        "their twins under one protocol yet."
     )
+    text = comparison_tables.landing(gains, {"ckplus": found, "fer2013": {}})
+    n, test = comparison.overall(found)
+    assert f"{test['mean']:.2f} points above their twins, 95 % interval {test['low']:+.1f} to" in text
+    assert test["low"] > 0 and "So attention is shown to help on CK+48" in text
+    assert f"over {n} pairs (CK+48, folds by subject)." in text and text.count(". ") == 2
+    assert "provisional" in text
+
+
+@pytest.mark.parametrize(("high", "words"), [(2.9, "is unlikely"), (3.1, "is not excluded")])
+def test_the_landing_page_names_the_gain_that_is_left(many, monkeypatch, high, words):
+    """Against 3 points, the median printed."""
+    found, _ = many
+    mean = {"mean": -1.0, "low": -4.0, "high": high, "p": 0.2}
+    monkeypatch.setattr(comparison_tables, "overall", lambda tested, _: (4, mean) if tested else None)
+    gains = [comparison.Gain(name, value) for name, value in (("A", 1.0), ("B", 3.0), ("C", 8.0))]
+    text = comparison_tables.landing(gains, {"ckplus": found, "fer2013": {}})
+    assert (
+        f"So attention is not shown to help, {'and' if high < 3 else 'though'} a gain of 3.00 points" in text
+    )
+    assert words in text and "1.00 points below their twins, 95 % interval -4.0 to" in text
 
 
 def test_one_pair_says_so(many):

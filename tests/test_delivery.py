@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import urllib.request
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from ferlib import book, delivery
 from ferlib.errors import FerlibError
 
+ROOT = Path(__file__).resolve().parents[1]
 PAGE = (
     "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{0} — Book</title></head>"
     "<body><h1>{0}</h1><a href='two.html'>two</a></body></html>"
@@ -35,6 +40,32 @@ def test_the_zip_holds_the_book_and_is_the_same_twice(html, tmp_path):
         assert archive.testzip() is None
         assert f"{delivery.NAME}/index.html" in archive.namelist() and len(archive.namelist()) == 4
         assert archive.read(f"{delivery.NAME}/one.html") == (html / "one.html").read_bytes()
+
+
+def test_what_the_page_from_disk_says_works_in_the_unpacked_folder(html, tmp_path):
+    """The zip has one folder with index.html in it, and no _build."""
+    script = (ROOT / "book" / "_static" / "explorer" / "face.js").read_text(encoding="utf8")
+    assert "folder with the book's index.html" in script and "_build" not in script
+    (command,) = re.findall(r"python (-m http\.server[^,]*),", script)
+    with zipfile.ZipFile(delivery.pack(html, tmp_path / "book.zip")) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    (folder,) = (tmp_path / "unpacked").iterdir()
+    server = subprocess.Popen(
+        [sys.executable, "-u", *command.split(), "0", "--bind", "127.0.0.1"],  # any free port
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        port = re.search(r"port (\d+)", server.stdout.readline())[1]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/one.html") as answer:
+            assert b"<h1>one</h1>" in answer.read()
+    finally:
+        server.terminate()
+        server.wait()
+    with pytest.raises(SystemExit) as stop:
+        book.main([re.findall(r"ferlib book (\w+)", script)[0], "--help"])
+    assert stop.value.code == 0
 
 
 def test_served_pages_have_the_types_that_browsers_ask_for(html):

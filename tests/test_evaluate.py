@@ -140,10 +140,20 @@ def test_sign_flips_against_scipy():
 
 
 def test_holm_published_example():
-    # https://www.geeksforgeeks.org/data-science/holm-bonferroni-method/: of four p-values two are rejected at 0.05
-    corrected = holm([0.01, 0.04, 0.03, 0.005])
-    assert corrected == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert [p < 0.05 for p in corrected] == [True, False, False, True]
+    """Benjamini and Hochberg (JRSS B 57:289, 1995), section 3.2: Bonferroni and Hochberg reject three of 15.
+
+    Holm rejects no less than the one and no more than the other.
+    """
+    p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459]
+    p += [0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0]
+    corrected = holm(p)
+    assert sum(value < 0.05 for value in corrected) == 3
+    assert corrected[:4] == pytest.approx([15 * 0.0001, 14 * 0.0004, 13 * 0.0019, 12 * 0.0095])
+
+
+def test_holm_by_hand():
+    """Times 4, 3, 2 and 1 from the smallest on, and never below the one before."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == [] and holm([0.2]) == [0.2]
 
 
@@ -298,6 +308,25 @@ def test_widened_by_hand():
     assert (low, high) == pytest.approx(np.array([-1, 1]) * stats.t.ppf(0.975, freedom) * np.sqrt(2))
     assert widened(0.5, 0.4, 0.7, [0.5], 10)[:2] == (0.4, 0.7)
     assert widened(0.5, 0.5, 0.5, [0.5, 0.5], 10)[:2] == (0.5, 0.5)
+
+
+def test_seeds_that_move_all_images_alike_are_a_t_test():
+    """Without spread between the images it is SciPy's t-test over the seeds, p and bounds."""
+    by_seed = np.array([0.02, 0.05, -0.01, 0.04])
+    found = paired_seeds(np.tile(by_seed[:, None], (1, 1000)), np.arange(1000))
+    expected = stats.ttest_1samp(by_seed, 0)
+    assert found["p"] == pytest.approx(expected.pvalue)
+    assert (found["low"], found["high"]) == pytest.approx(tuple(expected.confidence_interval()))
+
+
+def test_seeds_and_images_without_an_effect_give_even_p_values():
+    """Crossed effects of seeds and images of the same size, no effect: about one p in ten below 0.1."""
+    rng = np.random.default_rng(3)
+    p = []
+    for _ in range(300):
+        seeds, images = rng.normal(0, 0.05, (4, 1)), rng.normal(0, 1, (1, 400))
+        p.append(paired_seeds(seeds + images, np.arange(400), draws=500)["p"])
+    assert 0.05 < np.mean(np.array(p) < 0.1) < 0.15 and 0.4 < np.mean(np.array(p) < 0.5) < 0.6
 
 
 def test_seeds_that_agree_leave_the_images_alone():

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 from fractions import Fraction
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -90,6 +88,15 @@ def test_chance_of_a_pair_by_hand():
     assert forensics.chance_with_gap(2, 5000) == pytest.approx(2 / 5001)
     assert forensics.chance_with_gap(2, 4999) == 0
     assert forensics.chance_with_gap(3589, 3) > chance_of_compatibility(3589) ** 2  # 100 / 3589 is 0.028
+
+
+def test_counts_of_one_test_set_on_a_part_of_it_by_hand():
+    # on two images of four 0, 50 and 100 % are possible: of the four pairs of counts one apart none is, of the three
+    # two apart those of 0 and 2 and of 2 and 4
+    assert forensics.chance_on_part(4, 2, 1) == 0
+    assert forensics.chance_on_part(4, 2, 2) == pytest.approx(2 / 3)
+    assert forensics.chance_on_part(4, 2, 0) == pytest.approx(3 / 5)
+    assert forensics.chance_on_part(7178, 3589, 2) == pytest.approx(0.5, abs=1e-3)
 
 
 def test_shares_of_a_whole():
@@ -277,6 +284,30 @@ def test_findings_fall_with_other_numbers():
     assert not findings.msca_resnet.wang_sequences(one(printed="327"))[0]
     assert not findings.se_cnn.luo_reaching(one(printed="69.04%"))[0]
     assert not findings.gcca_vgg.chen_swapped(one(printed="98.66%"))[0]
+    assert not findings.gcca_vgg.chen_card(one(printed="GTX 1080Ti 11 G"))[0]
+    assert not findings.msca_resnet.wang_cores(one(printed="8 core CPU i7-10700"))[0]
+
+
+def test_findings_fall_with_other_figures(monkeypatch):
+    monkeypatch.setitem(findings.LUO, "abstract", ("68.03", "69.07"))
+    assert findings.se_cnn.luo_images(one()) == (False, "not all are possible on 3,589")
+    monkeypatch.setitem(findings.LUO, "abstract", ("68.02", "69.07"))
+    assert findings.se_cnn.luo_images(one()) == (False, "not all are possible on 7,178")
+    better, worse = [(69.79, 0.38), (71.53, 0.35)], [(69.79, 0.38), (69.78, 0.35)]
+    monkeypatch.setattr(findings.gcca_vgg, "chen", lambda _: better * 3)
+    assert not findings.gcca_vgg.chen_improves(one())[0]  # model 3 is no better than model 1
+    monkeypatch.setattr(findings.gcca_vgg, "chen", lambda _: better[:1] + better[1:] * 5)
+    assert findings.gcca_vgg.chen_improves(one())[0]
+    monkeypatch.setattr(findings.gcca_vgg, "chen", lambda _: worse[:1] + worse[1:] * 5)
+    assert not findings.gcca_vgg.chen_improves(one())[0]
+
+
+def test_a_split_by_frames_and_one_by_whole_sequences_give_the_same_figures():
+    """Of three frames each: 65 sequences fit, with a class of three; of 66 no whole class does."""
+    found = {n: findings.amdcnn.classes_taken_for(n, 3) for n in (195, 198)}
+    assert found == {195: [9], 198: []}
+    assert all(findings.amdcnn.classes_taken_for(n, 1) for n in (195, 196, 197, 198))
+    assert not findings.amdcnn.classes_taken_for(194, 1) + findings.amdcnn.classes_taken_for(199, 1)
 
 
 def test_overview_counts_every_finding():
@@ -306,13 +337,10 @@ TITLES = {
 
 
 @pytest.fixture(scope="module")
-def texts():
-    """Lines of each paper's text; FERLIB_PAPERS names a folder of texts."""
-    folder = os.environ.get("FERLIB_PAPERS")
-    if not folder:
-        pytest.skip("FERLIB_PAPERS names no folder with the papers' texts")
+def texts(papers):
+    """Lines of each paper's text."""
     found = {}
-    for path in sorted(Path(folder).glob("*.txt")):
+    for path in sorted(papers.glob("*.txt")):
         lines = path.read_text(encoding="utf-8").split("\n")
         for paper, title in TITLES.items():
             if any(title in line for line in lines[:20]):

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import nbformat
@@ -109,6 +110,58 @@ def test_make_refuses_an_old_python_in_one_line(tmp_path):
     assert first.startswith("error:") and "3.11 or newer" in first
     assert all(line.startswith("make") for line in rest)
     assert not (tmp_path / ".venv").exists()
+
+
+def _targets(text: str) -> set[str]:
+    return set(re.findall(r"\bmake[ \"',\]\[]+([a-z][a-z-]*)", text))
+
+
+def test_the_container_takes_the_steps_of_the_readme():
+    container = (ROOT / "Containerfile").read_text()
+    steps = "\n".join(line for line in container.splitlines() if line.startswith(("RUN make", "CMD")))
+    asked = _targets(steps)
+    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert asked == {"env", "book"} and asked <= made
+    assert asked - {"env"} <= _targets((ROOT / "README.md").read_text())  # which make the environment first
+
+
+def test_the_container_needs_no_data_to_build_the_book():
+    """A data folder that is not mounted would stop it; who mounts one names it."""
+    assert "FERLIB_DATA" not in (ROOT / "Containerfile").read_text()
+    section = (
+        (ROOT / "book" / "running.md").read_text().partition("## In a container")[2].partition("\n## ")[0]
+    )
+    assert "-e FERLIB_DATA=/data" in section and "--device nvidia.com/gpu=all" in section
+    assert "book/running.md#in-a-container" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", [".dockerignore", ".containerignore"])
+def test_the_image_copies_no_environment_and_nothing_built(name):
+    patterns = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
+    for path in (".git", ".venv", "_build", "runs", "ferlib.egg-info", ".mypy_cache", ".ruff_cache"):
+        assert _ignored(path, patterns), path
+    assert _ignored("ferlib/data/__pycache__", patterns) and _ignored("tests/.pytest_cache", patterns)
+    kept = (
+        "book",
+        "ferlib",
+        "notebooks",
+        "results",
+        "tests",
+        "workflow",
+        "Makefile",
+        "pyproject.toml",
+        ".ci",
+    )
+    assert [path for path in kept if _ignored(path, patterns)] == []
+
+
+def _ignored(path: str, patterns: list[str]) -> bool:
+    """Whether a pattern of an ignore file names ``path``: from the root, or anywhere behind ``**/``."""
+    name = path.rpartition("/")[2]
+    return any(
+        fnmatch(name, pattern[3:]) if pattern.startswith("**/") else fnmatch(path, pattern)
+        for pattern in patterns
+    )
 
 
 def test_licences_are_there():

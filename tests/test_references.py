@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 pybtex = pytest.importorskip("pybtex.database")
 
@@ -57,3 +58,32 @@ def test_every_entry_has_authors_title_year_and_one_link(entries):
 def test_no_source_has_two_entries(entries):
     links = [entry.fields.get("doi", entry.fields.get("url")).lower() for entry in entries.values()]
     assert len(links) == len(set(links))
+
+
+def test_the_citation_file_names_the_five_papers_as_the_bibliography_does(entries):
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
+    assert (
+        cited["cff-version"] == "1.2.0"
+        and cited["type"] == "software"
+        and cited["title"]
+        and cited["message"]
+    )
+    text = (ROOT / "book" / "references.bib").read_text(encoding="utf8")
+    keys = re.findall(r"@\w+\{(\w+),", text.partition("\n% Attention modules")[0])
+    assert len(keys) == 5 == len(cited["references"])
+    for key, reference in zip(keys, cited["references"], strict=True):
+        entry = entries[key]
+        assert reference["type"] == {"article": "article", "inproceedings": "conference-paper"}[entry.type], (
+            key
+        )
+        names = [(a["family-names"], a["given-names"]) for a in reference["authors"]]
+        assert names == [
+            (" ".join(a.last_names), " ".join(a.first_names)) for a in entry.persons["author"]
+        ], key
+        said = {"title": reference["title"], "year": str(reference["year"])}
+        said |= {name: str(reference[name]) for name in ("volume", "doi", "url") if name in reference}
+        said |= {"number": reference["issue"]} if "issue" in reference else {}
+        said |= {"pages": f"{reference['start']}--{reference['end']}"} if "start" in reference else {}
+        said["series" if "series" in entry.fields else "journal"] = reference["journal"]
+        said |= {"booktitle": reference["collection-title"]} if "collection-title" in reference else {}
+        assert said == {name: re.sub(r"[{}]", "", value) for name, value in entry.fields.items()}, key

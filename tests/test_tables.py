@@ -8,6 +8,7 @@ import pytest
 from recorded import CLASSES, record
 
 from ferlib import plots, records, tables
+from ferlib.evaluate import wilson
 from ferlib.experiments import get
 from ferlib.models import build, count_parameters
 from ferlib.statements import matrix_of
@@ -116,3 +117,19 @@ def test_figures_are_drawn(tmp_path):
     for i, figure in enumerate(figures):
         figure.savefig(tmp_path / f"{i}.svg")
         assert (tmp_path / f"{i}.svg").stat().st_size > 2000
+
+
+def test_frames_of_one_person_widen_the_interval(tmp_path):
+    row = get("amdcnn-ckplus-baseline")
+    ids = [f"S{i // 10:03d}_001_{i:08d}" for i in range(100)]
+    record(tmp_path, row.id, 0, 0.6, dataset="ckplus", profile="full", ids=ids)
+    (part,) = tables.parts_of(tmp_path, row.id)
+    result = part["result"]["val_selected"]
+    assert (result["n"], result["worth"]) == (100, 9)
+    low, high = tables.bounds(0.6, result)
+    assert (low, high) == wilson(5, 9)
+    assert f"[{100 * low:.1f}, {100 * high:.1f}], n = 100" in tables.accuracy_cell([part], "val_selected")
+    assert tables.images_of(result) == "100 test images, worth 9 independent ones"
+    record(tmp_path, row.id, 0, 0.6, dataset="ckplus", profile="full")  # everyone once
+    (part,) = tables.parts_of(tmp_path, row.id)
+    assert tables.bounds(0.6, part["result"]["val_selected"]) == pytest.approx(wilson(60, 100), abs=0.01)

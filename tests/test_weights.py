@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from toy import ROW, settings, toy
 
-from ferlib import checkpoint, finished, train, weights
+from ferlib import checkpoint, finished, records, train, weights
 from ferlib.errors import FerlibError
 from ferlib.experiments import get
 from ferlib.models import build
 from ferlib.pixels import Pixels
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[1]
 
 
 def ready(row=ROW, classes=("low", "mid", "high"), channels=1, colour=False, side=36, **variant):
@@ -164,3 +166,16 @@ def test_command_line(tmp_path, capsys):
 def test_the_published_weights_are_whole():
     for name in weights.names():
         assert weights.load(name).classes
+
+
+def test_the_published_card_tells_class_by_class_what_the_record_holds(capsys):
+    assert weights.main(["card", "house-ferplus"]) == 0
+    text = capsys.readouterr().out
+    card = json.loads((weights.FOLDER / "house-ferplus.json").read_text())
+    record = records.read(records.path_of(ROOT / "results", "house-ferplus", card["record"]["seed"]))
+    assert record["sha256"] == card["record"]["record_sha256"]
+    recall = record["reproducible"]["result"]["val_selected"]["per_class_recall"]
+    assert card["record"]["recall"] == {name: recall[name] for name in card["classes"]}
+    for name in card["classes"]:
+        assert f"{100 * recall[name]:.1f} % recall" in text
+    assert card["use"] == weights.ABOUT_USE and all(line in text for line in weights.ABOUT_USE.values())

@@ -6,7 +6,8 @@ document.addEventListener("DOMContentLoaded", () => {
 function enliven(box) {
   const body = box.querySelector("tbody");
   const rows = [...body.rows];
-  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const plain = (text) => text.toLowerCase().replaceAll("−", "-"); // as a keyboard has it
+  const texts = rows.map((row) => plain(row.textContent));
   const controls = document.createElement("form");
   controls.className = "ledger-controls";
   controls.addEventListener("submit", (event) => event.preventDefault());
@@ -18,7 +19,7 @@ function enliven(box) {
   for (const [name, column] of Object.entries(box.dataset)) {
     if (!name.startsWith("filter")) continue;
     const select = labelled(controls, name.slice("filter".length), document.createElement("select"));
-    const found = [...new Set(rows.map((row) => row.cells[column].textContent))];
+    const found = [...new Set(rows.flatMap((row) => chosenBy(row.cells[column])))];
     if (name === "filterVerdict") found.sort();
     select.append(new Option("all", ""), ...found.map((text) => new Option(text)));
     choices.push([Number(column), select]);
@@ -29,12 +30,12 @@ function enliven(box) {
   box.prepend(controls, told);
 
   const show = () => {
-    const wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = plain(search.value).split(/\s+/).filter(Boolean);
     let n = 0;
     rows.forEach((row, i) => {
       const fits =
         wanted.every((word) => texts[i].includes(word)) &&
-        choices.every(([column, select]) => !select.value || row.cells[column].textContent === select.value);
+        choices.every(([column, select]) => !select.value || chosenBy(row.cells[column]).includes(select.value));
       row.hidden = !fits;
       n += fits;
     });
@@ -51,18 +52,24 @@ function enliven(box) {
       const down = th.getAttribute("aria-sort") === "ascending";
       box.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
       th.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const key = (row) => row.cells[column].dataset.order ?? row.cells[column].textContent;
+      const text = (row) => row.cells[column].textContent;
+      const number = (row) => parseFloat(row.cells[column].dataset.order); // NaN: no number, at the end either way
       const order = (a, b) => {
-        const [x, y] = [key(a), key(b)];
-        const [p, q] = [parseFloat(x), parseFloat(y)];
-        const numbers = "order" in a.cells[column].dataset && "order" in b.cells[column].dataset;
-        return numbers ? p - q : x.localeCompare(y, "en", { numeric: true });
+        const [p, q] = [number(a), number(b)];
+        if (Number.isNaN(p) !== Number.isNaN(q)) return Number.isNaN(p) ? 1 : -1;
+        const found = !Number.isNaN(p) ? p - q : text(a).localeCompare(text(b), "en", { numeric: true });
+        return down ? -found : found;
       };
-      body.append(...[...rows].sort((a, b) => (down ? -order(a, b) : order(a, b))));
+      body.append(...[...rows].sort(order));
     });
   });
   show();
   if (location.hash.startsWith("#claim-")) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+}
+
+// What a cell is found under: several words with a bar between them, or all of its text.
+function chosenBy(cell) {
+  return cell.dataset.choices?.split("|") ?? [cell.textContent];
 }
 
 function labelled(parent, name, control) {

@@ -5,8 +5,8 @@
 1. every notebook of `_toc.yml` runs through papermill, from the repository root, with checked parameters;
 2. the prose pages and the executed notebooks are copied to `_build/src`, and Jupyter Book builds them with
    warnings as errors;
-3. the pages are checked (missing pages, dead links and anchors, anything loaded from another origin), and
-   only then do they replace `_build/html`.
+3. the pages are checked (missing pages, dead links and anchors, anything loaded from another origin, images
+   without a text, names of datasets), and only then do they replace `_build/html`.
 
 A notebook that fails or pages that do not pass never replace good ones.
 """

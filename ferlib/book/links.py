@@ -1,4 +1,4 @@
-"""The check of the built pages: missing pages, dead links and anchors, anything loaded from another origin."""
+"""The check of the built pages: missing pages, dead links, foreign origins, images without a text, wrong names."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 
+from ferlib.book import spelling
 from ferlib.book.contents import toc_pages
 from ferlib.book.runs import tree
 from ferlib.errors import FerlibError
@@ -41,6 +42,7 @@ _FETCHED_RELS = {
     "dns-prefetch",
     "manifest",
 }
+_PATH = re.compile(r"(?:\.\./)*_images/\S+")  # what Sphinx writes for want of an alternative text
 _CSS_URL = re.compile(r"""url\(\s*['"]?([^'")]+)['"]?\s*\)|@import\s+['"]([^'"]+)['"]""")
 _SCRIPT_FETCH = re.compile(
     r"""(?:\bimport\s*\(?|\bfrom\s+|\bfetch\s*\(|importScripts\s*\(|\.src\s*=|URL\s*=)\s*['"`]((?:https?:)?//[^'"`]+)"""
@@ -48,7 +50,7 @@ _SCRIPT_FETCH = re.compile(
 
 
 def check(html_dir: Path, toc: Path) -> list[str]:
-    """Everything wrong with the built pages, one line each: missing pages, dead links, foreign origins."""
+    """Everything wrong with the built pages, one line each: see the module's first line."""
     html_dir = Path(os.path.abspath(html_dir))
     if not html_dir.is_dir():
         raise FerlibError(f"{html_dir}: no built book here; run 'make book' first")
@@ -71,6 +73,8 @@ def check(html_dir: Path, toc: Path) -> list[str]:
             if problem := _dead(url, path, html_dir, anchors):
                 problems.append(f"{name}: {what} {url}: {problem}")
         problems += [f"{name}: loads {url} from another origin" for url in _foreign(soup)]
+        problems += [f"{name}: {image}: no alternative text" for image in _untold(soup)]
+        problems += [f"{name}: {told}" for told in spelling.of_page(soup, name.removesuffix(".html"))]
     for path in tree(html_dir, "*.css"):
         css = path.read_text(encoding="utf8", errors="replace")
         name = path.relative_to(html_dir).as_posix()
@@ -116,6 +120,22 @@ def _foreign(soup: BeautifulSoup) -> Iterator[str]:
         yield from _SCRIPT_FETCH.findall(tag.get_text())
     for tag in soup.find_all("base", href=True):
         yield from filter(_is_foreign, [str(tag["href"])])
+
+
+def _untold(soup: BeautifulSoup) -> Iterator[str]:
+    """Images without an alternative text: none, a path in its place, or nothing in it where it is a figure's."""
+    for image in soup.find_all("img"):
+        alt, src = image.get("alt"), str(image.get("src", ""))
+        figure = image.find_parent("figure")
+        if alt is None or str(alt) == src or _PATH.fullmatch(str(alt)) or (figure and not str(alt).strip()):
+            yield f"image {src[:80]}{_captioned(figure)}"
+
+
+def _captioned(figure: Tag | None) -> str:
+    """How a reader finds the figure: the beginning of its caption."""
+    caption = figure.find("figcaption") if figure else None
+    text = " ".join(caption.get_text().split()) if caption else ""
+    return f" ({text[:60]}…)" if len(text) > 60 else f" ({text})" if text else ""
 
 
 def _css_urls(css: str) -> list[str]:

@@ -21,8 +21,8 @@ from ferlib.statements import Test
 
 # reproducible parts of one record, or of several of one seed -> (holds, or None where they cannot tell; what is so)
 History = Callable[..., tuple[bool | None, str]]
-# nothing -> (holds, what is so): costs of networks, counts that the makers of a dataset publish
-Fact = Callable[[], tuple[bool, str]]
+# nothing -> (holds, or None at a tie; what is so): costs of networks, counts that the makers of a dataset publish
+Fact = Callable[[], tuple[bool | None, str]]
 
 NAMES = {  # of the papers' networks
     "amdcnn": "AMDCNN",

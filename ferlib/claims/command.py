@@ -31,7 +31,7 @@ def as_dict(judgement: Judgement) -> dict[str, Any]:
     ):
         value = getattr(judgement, name)
         found[name] = round(value, 4) if isinstance(value, float) else value
-    return found
+    return found | {"note": claim.note}
 
 
 def arguments(prog: str) -> argparse.ArgumentParser:

@@ -35,10 +35,11 @@ def more_than(counts: Counts, name: str, number: int) -> Fact:
 
 
 def fewer_than_most(counts: Counts, name: str) -> Fact:
-    """More classes have more images than ``name`` than have fewer."""
+    """More classes have more images than ``name`` than have fewer; None where as many have more as fewer."""
     more = sum(n > counts[name] for n in counts.values())
     fewer = sum(n < counts[name] for n in counts.values())
-    return lambda: (more > fewer, f"{counts[name]:,} images: {more} classes have more, {fewer} fewer")
+    held = None if more == fewer else more > fewer
+    return lambda: (held, f"{counts[name]:,} images: {more} classes have more, {fewer} fewer")
 
 
 def classes_of(row: Experiment) -> int:

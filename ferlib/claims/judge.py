@@ -45,7 +45,7 @@ from ferlib.claims.verdicts import (
     uncertain,
 )
 from ferlib.couples import couple
-from ferlib.evaluate import clustered_error, widened
+from ferlib.evaluate import widened
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.wording import variant
 
@@ -100,7 +100,7 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
         if not values:
             continue
         rates, n = [v for v, _ in values], values[0][1]
-        worth = min(n, independent(row, results, reading)) if claim.quantity == ACCURACY else n
+        worth = independent(parts, reading) if claim.quantity == ACCURACY else n
         d, low, high = (100 * x for x in difference_interval(rates, claim.value / 100, worth))
         verdicts[reading] = by_interval(d, low, high)
         if shown is None:
@@ -125,22 +125,10 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
     )
 
 
-def independent(row: Experiment, results: Path | str, reading: str) -> int:
-    """How many independent images a row's test images are worth: on CK+ fewer, since a person's frames err together.
-
-    Their number divided by the design effect, Kish's: the variance of the accuracy over people to that over images, in
-    the mean over seeds. Where all are right or wrong there is nothing to see of it, and people count.
-    """
-    worth = []
-    for part in tables.parts_of(results, row.id):
-        ids, right = tables.correct(records.path_of(results, row.id, part["seed"]), reading)
-        people, rate = tables.clusters_of(ids, row.dataset), float(right.mean())
-        if 0 < rate < 1:
-            effect = clustered_error(right.astype(float), people) ** 2 * len(ids) / (rate * (1 - rate))
-            worth.append(len(ids) / max(1.0, effect))
-        else:
-            worth.append(len(np.unique(people)))
-    return round(float(np.mean(worth)))
+def independent(parts: Sequence[Mapping[str, Any]], reading: str) -> int:
+    """How many independent images the test images are worth, in the mean over seeds: `ferlib.tables.worth`."""
+    results = [part["result"][reading] for part in parts]
+    return round(float(np.mean([result.get("worth", result["n"]) for result in results])))
 
 
 def spread_of(values: np.ndarray, digits: int) -> str:

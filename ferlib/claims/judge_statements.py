@@ -65,7 +65,8 @@ def in_history(claim: Claim, results: Path | str) -> Judgement:
 def from_facts(claim: Claim, results: Path | str) -> Judgement:
     """A statement on costs or on the datasets' own counts: nothing is trained for it, so nothing is provisional."""
     held, said = facts(claim.paper)[claim.id]()
-    return Judgement(claim, "direction holds" if held else "direction fails", ours=said, why="needs no run")
+    verdict = "not shown" if held is None else "direction holds" if held else "direction fails"
+    return Judgement(claim, verdict, ours=said, why="needs no run")
 
 
 def from_attention(claim: Claim, results: Path | str) -> Judgement:

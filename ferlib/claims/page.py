@@ -34,6 +34,23 @@ def ours(judgement: Judgement) -> str:
     return f"{text} %" if rate and claim.check == "record" else text
 
 
+def measured(judgement: Judgement) -> float | None:
+    """Ours as one number in the unit of the print, to sort by; None for words and for several numbers."""
+    if judgement.claim.value is not None and judgement.difference is not None:
+        return judgement.claim.value + judgement.difference
+    try:
+        return float(judgement.ours)
+    except ValueError:
+        return None
+
+
+def why(judgement: Judgement) -> str:
+    """The runs, what was computed, and how we read the claim, where that is not all that is said anyway."""
+    note = judgement.claim.note
+    reading = f"note: {cell(note)}" if note and note != judgement.why else ""
+    return "; ".join(filter(None, (judgement.runs, judgement.why, reading)))
+
+
 def interval(judgement: Judgement) -> str:
     """Ours minus published, with the bounds where there are any; of whole numbers without decimals."""
     difference = judgement.difference
@@ -56,10 +73,11 @@ COLUMNS: dict[str, Callable[[Judgement], str]] = {
     "Ours": ours,
     "Verdict": lambda j: j.title,
     "Ours minus published": interval,
-    "Why": lambda j: "; ".join(filter(None, (j.runs, j.why))),
+    "Why": why,
 }
-NUMBERS = {
+NUMBERS: dict[str, Callable[[Judgement], float | None]] = {  # columns that are sorted by number
     "Published": lambda j: j.claim.value,
+    "Ours": measured,
     "Ours minus published": lambda j: j.difference,
 }
 
@@ -72,8 +90,10 @@ def html(judgements: Sequence[Judgement]) -> str:
         cells = []
         for name, column in COLUMNS.items():
             key = NUMBERS[name](j) if name in NUMBERS else None
-            order = "" if key is None else f' data-order="{key:g}"'
-            cells.append(f"<td{order}>{escape(typeset(column(j)))}</td>")
+            data = "" if key is None else f' data-order="{key:.10g}"'
+            if name == "Verdict" and j.provisional:  # found as what it is, and among all that are provisional
+                data = f' data-choices="{escape(j.verdict)}|provisional"'
+            cells.append(f"<td{data}>{escape(typeset(column(j)))}</td>")
         kind = j.verdict.split(":")[0].replace(" ", "-")
         body.append(f'<tr id="claim-{escape(j.claim.id)}" class="verdict-{kind}">{"".join(cells)}</tr>')
     filters = " ".join(f'{name.lower()}="{column}"' for name, column in FILTERS.items())

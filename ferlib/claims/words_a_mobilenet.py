@@ -9,7 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ferlib.claims import Fact, History
-from ferlib.claims.costs_and_counts import hardly_dearer, no_more_parameters, unbalanced
+from ferlib.claims.costs_and_counts import (
+    hardly_dearer,
+    hardly_larger_and_dearer,
+    no_more_parameters,
+    unbalanced,
+)
 from ferlib.data import ferplus, rafdb
 from ferlib.statements import (
     Test,
@@ -57,6 +62,7 @@ STATEMENTS: dict[str, Test] = {
 FACTS: dict[str, Fact] = {
     "a_mobilenet-abstract-no-more-parameters": no_more_parameters(OWN, *SERIES),
     "a_mobilenet-introduction-no-more-parameters": no_more_parameters(OWN, *SERIES),
+    "a_mobilenet-s21-cbam-cost": hardly_larger_and_dearer(OWN, V1, 5),
     "a_mobilenet-s31-ferplus-unbalanced": unbalanced(ferplus.PUBLISHED["train"], 2),
     "a_mobilenet-s31-rafdb-unbalanced": unbalanced(rafdb.PUBLISHED["train"], 2),
     "a_mobilenet-s32-cost": hardly_dearer(OWN, V1, 5),

@@ -60,6 +60,9 @@ FACTS: dict[str, Fact] = {
 
 EYES_NOSE_MOUTH = ("eyes", "nose", "mouth")
 ATTENTION = {
+    "amdcnn-abstract-cbam-focus": EYES_NOSE_MOUTH,
+    "amdcnn-abstract-mcbam-focus": EYES_NOSE_MOUTH,
+    "amdcnn-i-mcbam-focus": EYES_NOSE_MOUTH,
     "amdcnn-vc-middle": ("middle",),
     "amdcnn-vc-regions": EYES_NOSE_MOUTH,
     "amdcnn-vii-mcbam-weighting": EYES_NOSE_MOUTH,

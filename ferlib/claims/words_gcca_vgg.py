@@ -58,7 +58,10 @@ STATEMENTS: dict[str, Test] = {
 
 FACTS: dict[str, Fact] = {
     "gcca_vgg-s31-ckplus-contempt-rarest": rarest(ckplus.SEQUENCES, "contempt"),
-    "gcca_vgg-s34-pd-cheaper": cheaper("gcca_vgg-fer2013-model4", "gcca_vgg-fer2013-model3"),
+    **{
+        f"gcca_vgg-{name}": cheaper("gcca_vgg-fer2013-model4", "gcca_vgg-fer2013-model3")
+        for name in ("f4-pd-rapid", "s24-pd-swift", "s34-pd-cheaper")
+    },
     "gcca_vgg-s34-ra-faster": cheaper("gcca_vgg-fer2013-model5", "gcca_vgg-fer2013-model4"),
     "gcca_vgg-s35-fer2013-unbalanced": unbalanced(fer2013.PUBLISHED["train"], 10),
     "gcca_vgg-s35-fer2013-train-happy": more_than(fer2013.PUBLISHED["train"], "happy", 7000),

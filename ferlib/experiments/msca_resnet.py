@@ -51,8 +51,8 @@ CKPLUS_ASSUMED = {
     "has the seven classes of section 3.1, with contempt and without neutral.",
     "dataset_options.test_fraction": "Not printed. All eight accuracies of Tables 2 and 3 are fractions of 147 images "
     "and of no smaller number, and 15 % of the 981 frames are 147.15. 0.1498 gives 147 where the split, which rounds "
-    "up, would make 148 of 0.15. 147 is also 21 batches of 7: of 148 to 153 test frames, too, whole batches alone "
-    "would give these fractions.",
+    "up, would make 148 of 0.15. 147 frames are also 49 whole sequences of three, 15 % of the 327, and 21 batches "
+    "of 7: of 148 to 153 test frames, too, whole batches alone would give these fractions.",
 }
 
 SINGLE = "A batch that is left with a single image at the end of an epoch is skipped."

@@ -130,9 +130,11 @@ def shang_cut(_: Finding, limit: int = 4000) -> Result:
 
 def shang_fear(_: Finding) -> Result:
     counts = fer2013.PUBLISHED["train"]
-    fewer = [c for c in counts if counts[c] < counts["fear"]]
-    text = f"fear {counts['fear']:,} of {total(counts):,}; fewer have {', '.join(f'{c} {counts[c]:,}' for c in fewer)}"
-    return len(fewer) >= len(counts) // 2, f"{text}; the mean is {total(counts) / len(counts):,.0f}"
+    told = [f"{c} {n:,}" for c, n in sorted(counts.items(), key=lambda item: item[1])]
+    at = [text.partition(" ")[0] for text in told].index("fear")
+    text = f"fear {counts['fear']:,}, the mean is {total(counts) / len(counts):,.0f}"
+    text += f"; fewer have {', '.join(told[:at])}; more have {', '.join(told[at + 1 :])}"
+    return at == len(counts) // 2, text  # the middle of seven
 
 
 def shang_names(_: Finding) -> Result:
@@ -170,14 +172,27 @@ def shang_widths(_: Finding) -> Result:
 
 
 def shang_one_mistake(_: Finding) -> Result:
-    n = forensics.split_sizes(frames_of("amdcnn"), [Fraction(1, 5)])
-    size = max(next(iter(n.values())))
-    surprise = round(ckplus_original.FRAMES * ckplus.SEQUENCES["surprise"] / 5)
-    fits = [k for k in range(1, 60) if rounded_measures(size, surprise, k) == TABLE_3["ckplus"][:4]]
-    text = (
-        f"one of {surprise} surprise frames among {size} taken for a class of {' or '.join(map(str, fits))}"
+    """From a fifth of the frames and from a fifth of the sequences, of which all frames are tested."""
+    fifth, every = Fraction(1, 5), {1: frames_of("amdcnn"), ckplus_original.FRAMES: total(ckplus.SEQUENCES)}
+    sizes = {step: forensics.split_sizes(n, [fifth])[fifth] for step, n in every.items()}
+    fits = {
+        step: {step * n: classes_taken_for(step * n, step) for n in found} for step, found in sizes.items()
+    }
+    frames, sequences = (
+        " and ".join(f"{n} ({' or '.join(map(str, found))})" for n, found in part.items() if found)
+        for part in fits.values()
     )
-    return bool(fits), f"{text} gives {', '.join(f'{v:.2f}' for v in TABLE_3['ckplus'][:4])}"
+    text = f"one surprise frame taken for a small class gives {', '.join(f'{v:.2f}' for v in TABLE_3['ckplus'][:4])}"
+    text += f". Test frames, and frames of the other class: {frames} of a fifth of the {every[1]} frames"
+    text += f"; {sequences} of a fifth of the {total(ckplus.SEQUENCES)} whole sequences"
+    return bool(frames and sequences), text
+
+
+def classes_taken_for(n: int, step: int) -> list[int]:
+    """Sizes of the class, in whole steps, for which one surprise frame of n is taken where Table 3 comes out."""
+    share = Fraction(ckplus.SEQUENCES["surprise"], total(ckplus.SEQUENCES))
+    surprise = step * round(share * n / step)
+    return [k for k in range(step, n // 3, step) if rounded_measures(n, surprise, k) == TABLE_3["ckplus"][:4]]
 
 
 def rounded_measures(n: int, true: int, taken_for: int) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ferlib import forensics
 from ferlib.cost import ferplus_counts
-from ferlib.data import ckplus, fer2013
+from ferlib.data import ckplus, ckplus_original, fer2013
 from ferlib.experiments import get
 from ferlib.findings.arithmetic import OFFICIAL_TEST, TITLES, listed, number, same, total
 from ferlib.findings.finding import Evidence, Finding, Result
@@ -72,6 +72,11 @@ def wang_sequences(finding: Finding) -> Result:
     ), f"{labelled} of the {finding.printed} have one of the seven labels, of {ckplus.SUBJECTS} persons"
 
 
+def wang_cores(finding: Finding, maker: int = 8) -> Result:
+    printed = int(finding.printed.split()[0])
+    return printed != maker, f"Intel makes the i7-10700 with {maker} cores, not {printed}"
+
+
 def wang_shapes(_: Finding, channels: int = 64, ratio: int = 8) -> Result:
     first = second = (channels // ratio, channels)
     fits = second[1] == first[0]
@@ -90,12 +95,14 @@ def wang_cosine(_: Finding) -> Result:
 
 
 def wang_147(_: Finding) -> Result:
-    column, frames = wang_column("ckplus"), frames_of("msca_resnet")
-    found = forensics.compatible_sizes(column, frames)
-    chance = forensics.chance_of_compatibility(found[0]) ** len(column)
-    return found[0] == math.floor(
-        0.15 * frames
-    ), f"all {len(column)} are fractions of {found[0]} = 15 % of {frames} ({chance:.0e} by chance)"
+    """The smallest size that fits is 15 % of the frames, and as many frames as 15 % of the sequences have."""
+    column, frames, sequences = wang_column("ckplus"), frames_of("msca_resnet"), total(ckplus.SEQUENCES)
+    found = forensics.compatible_sizes(column, frames)[0]
+    whole = math.floor(0.15 * sequences)
+    chance = forensics.chance_of_compatibility(found) ** len(column)
+    text = f"all {len(column)} are fractions of {found} ({chance:.0e} by chance): 15 % of {frames} frames, and the"
+    text += f" {ckplus_original.FRAMES} × {whole} frames of 15 % of the {sequences} sequences"
+    return found == math.floor(0.15 * frames) == ckplus_original.FRAMES * whole, text
 
 
 def wang_gains(_: Finding) -> Result:
@@ -120,6 +127,7 @@ EVIDENCE: dict[str, Evidence] = {
     "msca_resnet-rate": wang_rate,
     "msca_resnet-factor": wang_factor,
     "msca_resnet-sequences": wang_sequences,
+    "msca_resnet-cores": wang_cores,
     "msca_resnet-shapes": wang_shapes,
     "msca_resnet-eq4": wang_cosine,
     "msca_resnet-147": wang_147,

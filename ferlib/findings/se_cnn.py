@@ -1,6 +1,8 @@
-"""Luo et al.: the evidence behind the findings."""
+"""Luo: the evidence behind the findings."""
 
 from __future__ import annotations
+
+import math
 
 from ferlib import forensics
 from ferlib.data import fer2013
@@ -36,14 +38,21 @@ def luo_reaching(finding: Finding) -> Result:
 
 
 def luo_images(_: Finding) -> Result:
-    column = [v for pair in LUO.values() for v in pair]
-    fits = [len(forensics.fitting(column, n)) for n in (OFFICIAL_TEST, 2 * OFFICIAL_TEST)]
-    chance = 100 * forensics.chance_of_compatibility(OFFICIAL_TEST) ** len(column)
-    given = 100 * forensics.chance_with_gap(OFFICIAL_TEST, 3) ** 2  # 68.01 and 68.04, 69.04 and 69.07
-    text = (
-        f"{fits[0]} of {len(column)} possible on 3,589, {fits[1]} on 7,178; on 3,589 by chance {chance:.1f} %"
-    )
-    return fits[0] == len(column), f"{text}, or {given:.0f} % given that figures come in pairs 0.03 apart"
+    """All four figures are possible on the printed number of test images, and on half of it."""
+    pairs = list(zip(*LUO.values(), strict=True))  # 68.01 and 68.04, 69.04 and 69.07
+    printed = 2 * OFFICIAL_TEST  # section 2.1
+    counts = [[forensics.compatible_counts(v, printed) for v in pair] for pair in pairs]
+    if not all(found for pair in counts for found in pair):
+        return False, f"not all are possible on {printed:,}"
+    if not all(forensics.compatible_counts(v, OFFICIAL_TEST) for pair in pairs for v in pair):
+        return False, f"not all are possible on {OFFICIAL_TEST:,}"
+    gaps = [abs(second[0] - first[0]) for first, second in counts]
+    half = [forensics.chance_on_part(printed, OFFICIAL_TEST, gap) for gap in gaps]
+    arbitrary = forensics.chance_with_gap(OFFICIAL_TEST, 3) ** len(pairs)
+    right = ", ".join(f"{found[0]:,}" for pair in counts for found in pair)
+    text = f"{right} of {printed:,}; on {OFFICIAL_TEST:,} all are possible too. Were {printed:,} tested, each pair"
+    text += f" would fit {OFFICIAL_TEST:,} in {100 * half[0]:.0f} % of cases, both in {100 * math.prod(half):.0f} %"
+    return True, f"{text}; arbitrary pairs 0.03 apart in {100 * arbitrary:.0f} %"
 
 
 def luo_validation(_: Finding) -> Result:

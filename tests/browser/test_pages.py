@@ -250,7 +250,8 @@ def test_from_disk_the_explorer_works_and_the_network_says_what_it_needs(chromiu
     one.page.click("#fx-synthetic .fx-pills label:has-text('fear')")
     assert "drawn fear" in one.said("#fx-synthetic")
     one.go((html / "book" / "your_face.html").as_uri())
-    assert "python -m http.server" in one.page.inner_text("#fx-face .fx-note")
+    said = one.page.inner_text("#fx-face .fx-note")
+    assert "python -m http.server, and open http://localhost:8000" in said and "ferlib book serve" in said
     assert not one.page.is_visible("button[name=load]")
     assert one.foreign("file://") == []
     one.context.close()

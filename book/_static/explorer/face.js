@@ -37,8 +37,8 @@
     if (data.missing) return `The network that runs in a browser is not part of this build: ${data.missing}.`;
     if (location.protocol === "file:") {
       return (
-        "This page was opened from disk, where a browser loads no network. Serve the book and open it there: " +
-        "python -m http.server --directory _build/html"
+        "This page was opened from disk, where a browser loads no network. In the folder with the book's index.html " +
+        "run: python -m http.server, and open http://localhost:8000. In a checkout: ferlib book serve."
       );
     }
     if (!window.WebAssembly || !window.DecompressionStream) return "This browser is too old to run a network.";

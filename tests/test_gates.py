@@ -1,0 +1,165 @@
+"""The book in a browser: bad pages are told, a good one is not, and nothing passes unseen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ferlib import book, delivery, gates
+
+pytestmark = pytest.mark.xdist_group("browser")  # one browser for all
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (
+    "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>A page</title>"
+    "<meta name='viewport' content='width=device-width'><link rel='icon' href='data:,'>{head}</head>"
+    "<body><main><h1>A page</h1><p>It says little.</p>{body}</main></body></html>"
+)
+BELOW = "<p style='height: 9000px'>A long way down.</p>"
+ELSEWHERE = "http://localhost:9"  # this machine, but no origin of the book
+BAD = {
+    "no_label": ({"body": "<input name='age'>"}, "axe label ("),
+    "elsewhere": (
+        {"body": f"<img src='{ELSEWHERE}/a.png' alt='a'>"},
+        f"asks for {ELSEWHERE}/a.png, another origin",
+    ),
+    "missing": ({"body": "<img src='gone.png' alt='a'>"}, "gone.png answers 404"),
+    "script": ({"head": "<script>nothing.here()</script>"}, "nothing is not defined"),
+    "heavy": (
+        {"body": f"{BELOW}<img src='heavy.png' alt='a' loading='lazy' width='10' height='10'>{BELOW}"},
+        "weighs 4.0 MB, more than 3 MB",
+    ),
+    "wide": ({"body": "<p style='width: 2000px'>wide</p>"}, "scrolls sideways at 390 pixels"),
+    "late": ({"head": "<script src='slow.js'></script>"}, "shows its first content after"),
+}
+SLOW = "const end = performance.now() + 1500; while (performance.now() < end);"
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    """A folder of bad pages, each with one fault, and a good one."""
+    folder = tmp_path_factory.mktemp("site")
+    for name, (parts, _) in {**BAD, "index": ({"body": BELOW}, "")}.items():
+        (folder / f"{name}.html").write_text(
+            PAGE.format(**{"head": "", "body": "", **parts}), encoding="utf8"
+        )
+    (folder / "heavy.png").write_bytes(bytes(4_000_000))
+    (folder / "slow.js").write_text(SLOW)
+    blank = PAGE.format(head="", body="").replace("<main>", "<main hidden>")
+    (folder / "blank.html").write_text(blank, encoding="utf8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def visits(html, needs_browser):
+    return {visit.name: visit for visit in gates.check(html, ["index", *BAD])}
+
+
+def test_a_good_page_passes(visits):
+    assert visits["index"].problems == []
+    assert 0 < visits["index"].first_content <= gates.SLOWEST
+    assert visits["index"].weight < 10_000
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_fault_is_told_once_for_each_way_it_shows(visits, name):
+    found = visits[name].problems
+    assert any(BAD[name][1] in line for line in found), found
+    others = {says for other, (_, says) in BAD.items() if other != name}
+    assert not [line for line in found if any(says in line for says in others)], found
+
+
+def test_a_page_that_shows_nothing_is_told(html, needs_browser, monkeypatch):
+    monkeypatch.setattr(gates, "PATIENCE", 1.0)
+    monkeypatch.setattr(gates, "TRIES", 1)
+    (visit,) = gates.check(html, ["blank"])
+    assert "blank.html: reports no first content within 1 s" in visit.problems
+
+
+# One slow moment of the machine
+
+
+@pytest.mark.parametrize(
+    ("first", "more", "best", "asked"),
+    [
+        (0.3, [], 0.3, 0),
+        (1.4, [0.4], 0.4, 1),
+        (1.4, [1.2, None, 0.9], 0.9, 3),
+        (None, [0.5], 0.5, 1),
+        (1.4, [1.2, 1.6, None], 1.2, 3),
+        (None, [None, None, None], None, 3),
+    ],
+)
+def test_a_page_that_misses_the_time_gets_more_tries(first, more, best, asked):
+    left = iter(more)
+    assert gates.quickest(first, lambda: next(left)) == best
+    assert len(more) == asked and next(left, "none left") == "none left"
+
+
+def test_every_page_is_judged_by_its_own_time():
+    slow, none, good = (gates.Visit(n, "", first_content=t) for n, t in (("a", 1.1), ("b", None), ("c", 0.9)))
+    for visit in (slow, none, good):
+        visit.judge()
+    assert slow.problems == ["a.html: shows its first content after 1.1 s, more than 1 s"]
+    assert none.problems == ["b.html: reports no first content within 20 s"]
+    assert good.problems == []
+
+
+# Without a browser
+
+
+def test_a_check_that_was_asked_for_and_could_not_be_made_fails(html, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gates, "browser", lambda: None)
+    toc = tmp_path / "_toc.yml"
+    toc.write_text("format: jb-book\nroot: index\n")
+    shutil.copy(html / "index.html", tmp_path)
+    assert book.main(["check", str(tmp_path), "--toc", str(toc)]) == 0
+    capsys.readouterr()
+    assert book.main(["check", "--browser", str(tmp_path), "--toc", str(toc)]) == 1
+    assert "no page was looked at in a browser: install Chromium" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_run_before_a_change_needs_a_browser(tmp_path, there):
+    """`.ci/run` on a machine without apt-get, its make stubbed: it stops before the tests where no browser is."""
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("bash", "sh", "dirname", "env"):
+        (programs / name).symlink_to(shutil.which(name))
+    scripts = {
+        programs / "make": "",
+        programs / "id": "echo 1000",
+        # the real one for the question, none for what needs a book
+        tmp_path
+        / ".venv"
+        / "bin"
+        / "python": f'if [ "$1" = -c ]; then exec {sys.executable} "$@"; fi; echo "looked: $*"',
+    }
+    if there:
+        scripts[programs / "chromium"] = ""
+    for path, lines in scripts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{lines}\n")
+        path.chmod(0o755)
+    environment = {k: v for k, v in os.environ.items() if k != "FERLIB_CHROMIUM"} | {"PATH": str(programs)}
+    run = [str(programs / "bash"), str(tmp_path / ".ci" / "run")]
+    result = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=120)
+    if there:
+        assert result.returncode == 0, result.stderr
+        assert "looked: -m ferlib.book check --browser _build/html --toc _toc.yml" in result.stdout
+    else:
+        assert result.returncode == 1 and "install Chromium" in result.stderr
+        assert "make test" not in result.stdout
+
+
+def test_published_pages_are_looked_at_before():
+    workflow = (ROOT / ".github" / "workflows" / "pages.yml").read_text()
+    assert "ferlib.book check --browser" in workflow
+    name = workflow.partition("FERLIB_CHROMIUM: ")[2].split()[0]
+    assert name in delivery.BROWSERS
