@@ -43,6 +43,7 @@ def use_style() -> None:
             "axes.titlesize": "medium",
             "svg.hashsalt": "ferlib",  # equal figures, equal files
             "svg.fonttype": "path",
+            "image.interpolation": "none",  # an SVG then holds the image's own pixels, a fraction of the resampled ones
         }
     )
     try:

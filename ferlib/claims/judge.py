@@ -47,7 +47,7 @@ from ferlib.claims.verdicts import (
 from ferlib.couples import couple
 from ferlib.evaluate import widened
 from ferlib.experiments import EXPERIMENTS, Experiment
-from ferlib.wording import variant
+from ferlib.wording import DATASETS, variant
 
 READINGS = ("val_selected", "paper_style")
 ACCURACY = "test accuracy"
@@ -296,7 +296,7 @@ def unpaired_gain(other: Experiment, row: Experiment, results: Path | str, readi
     p = float(2 * norm.sf(abs(second - first) / error)) if error else 1.0
     test = {"mean": 100 * (second - first), "low": 100 * low, "high": 100 * high, "p": p}
     seeds = [p["seed"] for p in min(parts, key=len)]
-    return compared(test, seeds, f"over {variant(other)} on {other.column}")
+    return compared(test, seeds, f"over {variant(other)} on {DATASETS[other.dataset]}")
 
 
 @cache

@@ -38,7 +38,7 @@ def wang_ferplus(_: Finding) -> Result:
         rule: tuple(int(c.sum()) for c in ferplus_counts(rule).values()) for rule in ("majority", "argmax")
     }
     text = "; ".join(f"{rule}: {' / '.join(f'{n:,}' for n in counts)}" for rule, counts in rules.items())
-    return printed == own and printed not in rules.values(), f"printed are FER2013's own; FER+ by {text}"
+    return printed == own and printed not in rules.values(), f"printed are FER2013's own; FERPlus by {text}"
 
 
 def wang_fits(_: Finding) -> Result:
@@ -55,7 +55,7 @@ def wang_rate(_: Finding) -> Result:
     mean = WANG_RATES[max(both, key=lambda r: sum(both[r]))]
     return best[
         0
-    ] != "0.0001", f"best constant rate: {best[0]} on FER+, {best[1]} on CK+, {mean} on the mean of both"
+    ] != "0.0001", f"best constant rate: {best[0]} on FERPlus, {best[1]} on CK+, {mean} on the mean of both"
 
 
 def wang_factor(_: Finding) -> Result:
