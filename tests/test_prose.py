@@ -41,7 +41,7 @@ SETTINGS = {
         "is 15 % of the",
         "moved by up to 5 % of the side",
     ),
-    "msca_resnet.py": ("all {} are fractions of {} = 15 % of {}",),
+    "msca_resnet.py": ("15 % of {} frames", "15 % of the {} sequences"),
     "running.md": ("Python 3.11",),
     "se_cnn.ipynb": ("we take 10 % of the side", "shift of up to 10 % of the side"),
 }
