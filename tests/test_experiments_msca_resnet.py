@@ -22,7 +22,7 @@ from ferlib.pixels import Pixels, class_weights
 from ferlib.schedules import build_schedule
 
 BY_ID = {row.id: row for row in ROWS}
-DATASETS = {"FER+": "ferplus", "CK+": "ckplus"}
+DATASETS = {"FERPlus": "ferplus", "CK+": "ckplus"}
 READINGS = {"image_cosine", "argmax", "one_sided"}  # other readings of a cell that has its own row
 
 

@@ -142,7 +142,7 @@ def _publish(src: Path, work: Path, toc: Path, force: bool) -> bool:
     if not force and (html / "index.html").exists() and stamp.exists() and stamp.read_text() == inputs:
         return False
     fresh = sphinx(src, work)
-    if problems := check(fresh, toc):
+    if problems := check(fresh, toc, names=False):
         for problem in problems:
             print(problem, file=sys.stderr)
         raise FerlibError(

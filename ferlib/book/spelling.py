@@ -36,8 +36,7 @@ FORMS = {
     "contempt": ("contemptuous",),
 }
 CLASSES = {form: name for name, forms in FORMS.items() for form in forms}
-# the names of a chapter's own paper, and the page that tells which there are
-AS_PRINTED = {"notebooks/msca_resnet": ("FER+",), "book/data": ("FER+", "FERPLUS")}
+AS_PRINTED = {"book/data": ("FER+", "FERPLUS")}  # the page that tells which names there are
 
 _QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"")
 _ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+")

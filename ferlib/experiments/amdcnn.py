@@ -7,7 +7,7 @@ from typing import Any
 
 from ferlib.experiments.row import Experiment, Published
 
-COLUMNS = {"fer2013": "FER2013", "ferplus": "FERPLUS", "rafdb": "RAF-DB", "ckplus": "CK+"}
+COLUMNS = {"fer2013": "FER2013", "ferplus": "FERPlus", "rafdb": "RAF-DB", "ckplus": "CK+"}
 QUANTITIES = ("test accuracy", "test precision", "test recall", "test F1-score", "FLOPs (million)")
 # Table 3: the quantities of the full model, in percent but for the last
 TABLE_3 = {

@@ -67,7 +67,7 @@ _FERPLUS = Experiment(
     paper="msca_resnet",
     table="Tables 2, 3 and 4",
     row="Our method (SENet and BN, learning rate of Table 1)",
-    column="FER+",
+    column="FERPlus",
     published=_printed(87.80, "Table 2", "Table 3", "Table 4", "abstract", "section 3.4.2"),
     dataset="ferplus",
     dataset_options={"rule": "majority", "classes": 8},
@@ -107,14 +107,14 @@ _CKPLUS = replace(
     ),
 )
 
-# Table 2: learning rate as printed, constant over the epochs -> id, accuracy on FER+ and on CK+
+# Table 2: learning rate as printed, constant over the epochs -> id, accuracy on FERPlus and on CK+
 TABLE_2 = {
     "0.01": ("lr1e-2", 84.53, 91.16),
     "0.001": ("lr1e-3", 86.76, 90.48),
     "0.0001": ("lr1e-4", 85.77, 95.24),
     "0.00001": ("lr1e-5", 70.82, 89.80),
 }
-# Table 3: its number -> id, SENet, BN, accuracy on FER+ and on CK+; number 4 is the base row
+# Table 3: its number -> id, SENet, BN, accuracy on FERPlus and on CK+; number 4 is the base row
 TABLE_3 = {
     1: ("plain", False, False, 86.88, 97.28),
     2: ("se", True, False, 87.16, 98.64),
@@ -165,7 +165,7 @@ def _control(base: Experiment, slug: str, title: str, **changes: Any) -> Experim
 
 
 def _common(base: Experiment, column: int) -> tuple[Experiment, ...]:
-    """What both datasets have; ``column`` 0 is FER+, 1 is CK+ in the tables above."""
+    """What both datasets have; ``column`` 0 is FERPlus, 1 is CK+ in the tables above."""
     return (
         base,
         *(_rate(base, lr, slug, values[column]) for lr, (slug, *values) in TABLE_2.items()),
