@@ -112,7 +112,7 @@ def worth(ids: np.ndarray, right: np.ndarray) -> int:
     (``right``, (N,)). Where all are right or wrong there is nothing to see of it, and people count.
     """
     people, rate = clusters_of(ids, "ckplus"), float(right.mean())
-    if not 0 < rate < 1:
+    if not 0 < rate < 1 or len(np.unique(people)) == len(ids):
         return len(np.unique(people))
     effect = clustered_error(right.astype(float), people) ** 2 * len(ids) / (rate * (1 - rate))
     return round(len(ids) / max(1.0, effect))

@@ -334,6 +334,15 @@ def test_check_finds_a_figure_without_an_alternative_text(html, alt):
     assert problems(html) == []
 
 
+def test_a_wrong_name_is_found_and_keeps_nobody_from_a_page(html, tree):
+    (html / "two.html").write_text('<h2 id="part">Part</h2><p>Trained on FER-2013.</p>')
+    assert len(problems(html)) == 1 and "is written FER2013" in problems(html)[0]
+    assert book.check(html, html.parent / "_toc.yml", names=False) == []
+    write_notebook(tree / "notebooks" / "one.ipynb", "print(1)", title="# On FER-2013")
+    book.build(tree)
+    assert "is written FER2013" in book.check(tree / "_build" / "html", tree / "_toc.yml")[0]
+
+
 def test_build_refuses_a_figure_without_an_alternative_text(tree, capsys):
     drawn = "import matplotlib.pyplot as plt\n_ = plt.plot([1, 2])\nplt.show()"
     path = write_notebook(tree / "notebooks" / "one.ipynb", drawn, title="# One")
