@@ -151,10 +151,11 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> st
         held = f"So attention is not shown to help, and {size} unlikely"
     else:
         held = f"So attention is not shown to help, though {size} not excluded"
-    some = [t for name in means for t in found[name].values()]
-    few = any(len(t.seeds) < ENOUGH_SEEDS or t.reduced for t in some)
+    every = [t for name in means for t in found[name].values()]
+    few = any(len(t.seeds) < ENOUGH_SEEDS or t.reduced for t in every)
+    least = min(len(t.seeds) for t in every)
     return f"{own} Trained alike and to their end, networks with attention lie on average {alike}. {held}" + (
-        "; with one or two seeds of each network this is provisional." if few else "."
+        f"; with {chapters.some(least, 'seed')} of some networks this is provisional." if few else "."
     )
 
 

@@ -199,7 +199,7 @@ def test_build_is_strict_incremental_and_never_replaces_good_pages(tree, capsys)
     text = page.read_text()
     assert "data None" in text
     assert "injected" not in text and str(tree) not in text
-    assert (tree / "_build" / "html" / "_static" / "mathjax" / "tex-chtml.js").is_file()
+    assert (tree / "_build" / "html" / "_static" / "mathjax" / "startup.js").is_file()
     assert book.check(tree / "_build" / "html", tree / "_toc.yml") == []
     said = capsys.readouterr().out
     assert "_build/html/index.html" in said and " s  profile quick" in said

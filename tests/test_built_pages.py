@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from ferlib.pages import finish, lighten
+import base64
+import io
+import re
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+from pygments.styles import get_style_by_name
+from pygments.token import string_to_tokentype
+
+from ferlib import plots
+from ferlib.pages import PLAIN_TOKENS, finish, lighten, lighten_figure
+
+ROOT = Path(__file__).parents[1]
 
 ICONS = '<script defer src="../_static/scripts/fontawesome.js?digest=55c2"></script>'
 MATHJAX = '<script defer="defer" src="../_static/mathjax/tex-chtml.js"></script>'
@@ -13,9 +30,12 @@ def test_icons_and_mathjax_leave_a_page_without_formulas():
     assert lighten(PLAIN) == "<head><script src='x.js'></script></head><body><p>no formula</p></body>"
 
 
-def test_mathjax_stays_where_there_is_a_formula():
+def test_a_page_with_a_formula_loads_the_parts_of_mathjax_that_it_needs():
     for formula in ('<span class="math notranslate">', "\\(x\\)", "\\[x\\]", "$$x$$"):
-        assert MATHJAX in lighten(PLAIN.replace("no formula", formula))
+        page = lighten(PLAIN.replace("no formula", formula))
+        assert "mathjax/startup.js" in page and "tex-chtml.js" not in page
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]["mathjax3_config"]
+    assert {"core", "input/tex", "output/chtml", "a11y/assistive-mml"} <= set(config["loader"]["load"])
 
 
 def test_images_wait_until_the_reader_comes_near():
@@ -37,3 +57,66 @@ def test_files_of_the_theme_are_left_alone(tmp_path):
 def test_no_alternative_text_is_made_up():
     """A path in its place is what `ferlib.book.check` reports."""
     assert 'alt="../_images/ab12.svg"' in lighten('<img alt="../_images/ab12.svg" src="a.svg">')
+
+
+def test_tokens_in_the_colour_of_text_need_no_mark():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]["html_theme_options"]
+    sheet = (ROOT / "book" / "_static" / "book.css").read_text()
+    names = {"n": "Name", "p": "Punctuation", "w": "Text.Whitespace"}
+    assert set(PLAIN_TOKENS) == set(names)
+    for theme in ("light", "dark"):
+        style = get_style_by_name(config[f"pygments_{theme}_style"])
+        (colour,) = re.findall(rf'html\[data-theme="{theme}"\] \.highlight pre {{ color: #(\w+); }}', sheet)
+        for name in names.values():
+            found = style.style_for_token(string_to_tokentype(name))
+            assert found["color"].lower() == colour and not (found["bold"] or found["italic"])
+    code = '<span class="n">a</span><span class="w"> </span><span class="o">=</span><span class="w"> </span>'
+    assert lighten(code) == 'a <span class="o">=</span> '
+
+
+def test_cells_of_a_table_lose_what_styles_no_cell():
+    table = pd.DataFrame({"a": [1, 2], "b": [3, 4]}).style.hide(axis="index").set_uuid("ab12")
+    page = lighten(table.to_html())
+    assert "row0_col0" not in page and "data row" not in page and page.count("<td") == 4
+    assert [re.sub("<[^>]*>", "", td) for td in re.findall(r"<td.*?</td>", page)] == ["1", "3", "2", "4"]
+    marked = table.map(lambda v: "color: red" if v == 4 else "").to_html()
+    assert 'id="T_ab12_row1_col1"' in lighten(marked) and "row0_col0" not in lighten(marked)
+
+
+@pytest.fixture
+def figure():
+    plots.use_style()
+    rng = np.random.default_rng(0)
+    smooth = np.asarray(Image.fromarray(rng.integers(0, 255, (6, 6), dtype=np.uint8)).resize((48, 48)))
+    fig, (left, right) = plt.subplots(1, 2)
+    left.imshow(smooth, cmap="gray")
+    right.imshow(smooth, cmap="magma", interpolation="bilinear")
+    file = io.StringIO()
+    fig.savefig(file, format="svg")
+    plt.close(fig)
+    return file.getvalue()
+
+
+def pictures(svg):
+    found = re.findall(r"data:image/(\w+);base64,\s*([A-Za-z0-9+/=\s]+)", svg)
+    return [
+        (kind, np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"), int))
+        for kind, data in found
+    ]
+
+
+def test_pictures_in_figures_are_lighter_and_look_the_same(figure):
+    light = lighten_figure(figure)
+    assert len(light) < 0.75 * len(figure)
+    before, after = pictures(figure), pictures(light)
+    assert len(before) == len(after) == 2 and "webp" in {kind for kind, _ in after}
+    for (_, a), (_, b) in zip(before, after, strict=True):
+        assert a.shape == b.shape and np.abs(a - b).mean() < 3
+    assert lighten_figure(light) == light
+
+
+def test_coordinates_keep_two_decimals_and_scales_all():
+    svg = '<g transform="scale(0.015625 -0.015625)"><path d="M 1.23456 2 L 3.999 4"/><use x="7.12345" y="1"/></g>'
+    assert lighten_figure(svg) == (
+        '<g transform="scale(0.015625 -0.015625)"><path d="M 1.23 2 L 3.99 4"/><use x="7.12" y="1"/></g>'
+    )

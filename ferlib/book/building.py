@@ -58,8 +58,8 @@ def stage(root: Path, work: Path, pages: Iterable[str]) -> Path:
     return src
 
 
-# MathJax's package carries every bundle; pages load tex-chtml.js and, on demand, what lies in its folders.
-_UNUSED_MATHJAX = ("mml-*.js", "tex-svg*.js", "tex-mml-*.js", "tex-chtml-full*.js", "node-main.js")
+# MathJax's package carries every bundle; pages load startup.js and by it what lies in its folders.
+_UNUSED_MATHJAX = ("mml-*.js", "tex-*.js", "node-main.js")
 
 
 def sphinx(src: Path, work: Path) -> Path:
