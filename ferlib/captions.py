@@ -394,7 +394,7 @@ def likeness(faces: Mapping[str, np.ndarray]) -> str:
         }
         gaps = {pair: np.abs(own[pair[0]] - own[pair[1]]).mean() for pair in combinations(own, 2)}
         if gaps:
-            first, second = min(gaps, key=lambda pair: gaps[pair])
+            first, second = (SYNONYMS.get(c, c) for c in min(gaps, key=lambda pair: gaps[pair]))
             said[title] = f"the mean faces of *{first}* and *{second}* are most alike"
     return _each(said)
 
