@@ -298,7 +298,10 @@ def test_of_datasets_sizes_likeness_and_agreement():
         "FERPlus keeps FER2013's label most often for *happy* (90 %), least for *fear* (25 %), "
         "which is most often *surprise* there."
     )
-    faces = {f"ckplus/{name}": np.full((2, 2), value) for name, value in (("fear", 0), ("anger", 5), ("sadness", 9))}
+    faces = {
+        f"ckplus/{name}": np.full((2, 2), value)
+        for name, value in (("fear", 0), ("anger", 5), ("sadness", 9))
+    }
     assert captions.likeness(faces) == "The mean faces of *angry* and *sad* are most alike."
     assert captions.likeness({}) == ""
 
