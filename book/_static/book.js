@@ -1,7 +1,9 @@
 // What a wide table or a large figure needs on a narrow page.
 document.addEventListener("DOMContentLoaded", () => {
-  const boxes = ".cell_output, .cell_output .output, .pst-scrollable-table-container, .ledger-scroll, div.highlight pre";
-  for (const box of document.querySelectorAll(boxes)) watch(box);
+  const boxes =
+    ".cell_output, .cell_output .output, .pst-scrollable-table-container, .ledger-scroll, div.highlight pre, div.math";
+  const looks = [...document.querySelectorAll(boxes)].map(watch);
+  window.MathJax?.startup?.promise?.then(() => looks.forEach((look) => look())); // formulas have their width then
   for (const image of document.querySelectorAll(".bd-article :is(figure, .output) img")) openable(image);
 });
 
@@ -14,6 +16,7 @@ function watch(box) {
   };
   box.addEventListener("scroll", look, { passive: true });
   new ResizeObserver(look).observe(box);
+  return look;
 }
 
 // A figure that had to shrink can be opened in the size that it was drawn in.
