@@ -10,13 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from claimed import CLAIM
 from recorded import record
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from ferlib import claims, heads, tables
 from ferlib.claims import (
-    Claim,
     command,
     costs_and_counts,
     curves,
@@ -39,25 +39,6 @@ FILES = {
     "se_cnn": "003_*.txt",
     "msca_resnet": "004_*.txt",
 }
-CLAIM = Claim(
-    id="p-t1-a",
-    paper="se_cnn",
-    place="Table 1",
-    line=1,
-    kind="accuracy",
-    quantity="test accuracy",
-    dataset="FER2013",
-    model="plain",
-    printed="68.01",
-    unit="%",
-    check="record",
-    experiment="se_cnn-plain",
-    against="",
-    same="",
-    note="",
-)
-
-
 RECORDS = ("record", "words", "history", "heads", "parameters", "multiply_adds")
 PAIRS = ("gain", "order", "attention", "t_test", "spread", "scatter")
 PREDICATES = {

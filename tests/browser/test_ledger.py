@@ -4,32 +4,17 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import claimed
 import pytest
 
-from ferlib.claims import Claim, page
+from ferlib.claims import page
 from ferlib.claims.verdicts import Judgement
 
 pytestmark = pytest.mark.xdist_group("browser")
 STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
 HEAD = "<!DOCTYPE html><html data-theme='light'><head><meta charset='utf-8'><link rel='stylesheet' href='book.css'>"
 PAGE = f"{HEAD}<script src='ledger.js'></script></head><body><article class='bd-article'>{{}}</article></body></html>"
-CLAIM = Claim(
-    id="a",
-    paper="se_cnn",
-    place="Table 1",
-    line=1,
-    kind="accuracy",
-    quantity="test accuracy",
-    dataset="FER2013",
-    model="plain",
-    printed="68.01",
-    unit="%",
-    check="record",
-    experiment="se_cnn-plain",
-    against="",
-    same="",
-    note="",
-)
+CLAIM = replace(claimed.CLAIM, id="a")
 ORDER = replace(CLAIM, kind="gain", check="order", printed="", quantity="more accurate", dataset="CK+")
 WORDS = replace(
     CLAIM, kind="words", check="words", printed="", quantity="happy is best", note="our bound: 95 %"
