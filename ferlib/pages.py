@@ -9,11 +9,17 @@ from pathlib import Path
 
 from PIL import Image
 
+from ferlib import icons
+
 # The theme draws its icons twice, from a web font and from a script that holds every icon there is.
 _ICONS = re.compile(r"<(?:script|link)\b[^>]*\bscripts/fontawesome\.js[^>]*>(?:\s*</script>)?\s*")
 # MathJax's bundle carries a menu and a speech engine; `_config.yml` names the parts that its startup is to load.
 _MATHJAX = re.compile(r"<script\b[^>]*\bmathjax/tex-chtml\.js[^>]*>\s*</script>\s*")
 _BUNDLE, _STARTUP = "mathjax/tex-chtml.js", "mathjax/startup.js"
+# Search while one types, which the theme offers and this book leaves off; the search page has its own.
+_SEARCH = re.compile(
+    r'<script src="[^"]*\b(?:_static/searchtools|_static/language_data|searchindex)\.js"></script>\s*'
+)
 _MATH = re.compile(r'class="[^"]*\bmath\b|\\\(|\\\[|\$\$')
 _IMAGE = re.compile(r"<img\b(?![^>]*\bloading=)")
 # Names, punctuation and space, which both styles of code write in one colour; `book.css` gives it to all code.
@@ -32,9 +38,11 @@ def finish(html: Path) -> None:
     """Rewrite every page and figure below ``html`` in place; they must be those that Sphinx has just written."""
     for path in sorted(html.rglob("*.html")):
         if path.relative_to(html).parts[0] not in ("_static", "_sources"):
-            _rewrite(path, lighten(path.read_text(encoding="utf8")))
+            page = path.read_text(encoding="utf8")
+            _rewrite(path, lighten(page if path.name == "search.html" else _SEARCH.sub("", page)))
     for path in sorted((html / "_images").glob("*.svg")):
         _rewrite(path, lighten_figure(path.read_text(encoding="utf8")))
+    icons.trim(html)
 
 
 def _rewrite(path: Path, text: str) -> None:

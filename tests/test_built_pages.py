@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shutil
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pydata_sphinx_theme
 import pytest
 import yaml
+from fontTools.ttLib import TTFont
 from PIL import Image
 from pygments.styles import get_style_by_name
 from pygments.token import string_to_tokentype
 
-from ferlib import plots
+from ferlib import icons, plots
 from ferlib.pages import PLAIN_TOKENS, finish, lighten, lighten_figure
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +55,58 @@ def test_files_of_the_theme_are_left_alone(tmp_path):
     finish(tmp_path)
     assert ICONS not in (tmp_path / "notebooks" / "one.html").read_text()
     assert ICONS in (tmp_path / "_static" / "webpack-macros.html").read_text()
+
+
+SEARCH = '<script src="{0}_static/searchtools.js"></script>\n<script src="{0}searchindex.js"></script>\n'
+
+
+def test_only_the_search_page_loads_the_index_of_words(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    for place, up in (("search.html", ""), ("notebooks/one.html", "../")):
+        (tmp_path / place).write_text(f"<head>{SEARCH.format(up)}</head>", encoding="utf8")
+    finish(tmp_path)
+    assert (tmp_path / "notebooks" / "one.html").read_text() == "<head></head>"
+    assert (tmp_path / "search.html").read_text() == f"<head>{SEARCH.format('')}</head>"
+
+
+THEME = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"
+
+
+@pytest.fixture
+def themed(tmp_path):
+    """Pages that name two icons, one of them in a script, with the theme's own sheet and fonts."""
+    shutil.copytree(THEME, tmp_path / "_static")
+    (tmp_path / "one.html").write_text('<i class="fa-solid fa-list"></i>', "utf8")
+    (tmp_path / "_static" / "book.js").write_text('icon.className = "fa-solid fa-magnifying-glass"', "utf8")
+    (tmp_path / "_static" / "own.css").write_text(r'.x:after{content:"\f107"}', "utf8")
+    return tmp_path
+
+
+def test_icons_that_nothing_names_leave_the_sheet_and_the_fonts(themed):
+    sheet = themed / icons.SHEET
+    before = sheet.read_text("utf8")
+    icons.trim(themed)
+    after = sheet.read_text("utf8")
+    assert (
+        ".fa-list:before" in after and ".fa-magnifying-glass:before" in after and ".fa-pix:before" in before
+    )
+    assert ".fa-pix:before" not in after
+    assert len(before) - len(after) > 50_000 and "woff2" not in after
+    fonts = sorted(path.name for path in (themed / icons.FONTS).iterdir())
+    assert fonts == ["fa-brands-400.woff", "fa-regular-400.woff", "fa-solid-900.woff"]
+    assert all(f"webfonts/{name}" in after for name in fonts)
+    glyphs = TTFont(themed / icons.FONTS / "fa-solid-900.woff").getBestCmap()
+    # a list and its alias in the sheet, an angle in a sheet of ours, a bell among the theme's variables
+    assert {0xF03A, 0xF107, 0xF0F3} <= set(glyphs) and len(glyphs) < 60
+    again = {path: path.read_bytes() for path in themed.rglob("*") if path.is_file()}
+    icons.trim(themed)
+    assert {path: path.read_bytes() for path in themed.rglob("*") if path.is_file()} == again
+
+
+def test_an_icon_keeps_its_aliases():
+    rule = '.fa-close:before,.fa-xmark:before{content:"\\f00d"}'
+    sheet = rule + '.fa-pix:before{content:"\\e43a"}.a{color:red}'
+    assert icons.rules_of(sheet, {"fa-xmark"}) == rule + ".a{color:red}"
 
 
 def test_no_alternative_text_is_made_up():
