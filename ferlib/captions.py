@@ -292,6 +292,12 @@ def removal(runs: Mapping[str, Run]) -> str:
         for kind, sign in (("deletion", 1), ("insertion", -1)):
             found = run.found["removal"]["curves"][kind]
             better[kind] += sign * float(np.mean(found["random"]) - np.mean(found["map"])) > 0
+    if len(runs) == 1:
+        told = {kind: "beats" if n else "does not beat" for kind, n in better.items()}
+        return (
+            f"In this run Grad-CAM {told['deletion']} a random map by deletion and {told['insertion']} it by "
+            "insertion (mean over the steps)."
+        )
     return (
         f"Grad-CAM beats a random map in {better['deletion']} of {len(runs)} runs by deletion and in "
         f"{better['insertion']} by insertion (mean over the steps)."

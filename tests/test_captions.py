@@ -191,6 +191,9 @@ def test_of_measures():
     assert captions.shares({title: [r] for title, r in runs.items()}) == (
         "In the middle of the image, 25 % of its area, lie from 10 % (B) to 40 % (A) of Grad-CAM."
     )
+    assert captions.removal({"A": run([0.5])}) == (
+        "In this run Grad-CAM beats a random map by deletion and does not beat it by insertion (mean over the steps)."
+    )
     assert captions.removal({"A": run([0.5]), "B": run([0.5], (0.1, 0.1), (0.1, 0.1))}) == (
         "Grad-CAM beats a random map in 1 of 2 runs by deletion and in 1 by insertion (mean over the steps)."
     )
