@@ -448,7 +448,16 @@ def forest(groups: Mapping[str, Sequence[Gain]]) -> Figure:
         if gain.published is not None:
             ax.plot(gain.published, y - 0.12, marker="D", color="C1", linestyle="")
         if gain.ours is None or gain.low is None or gain.high is None:
-            ax.annotate(gain.missing, (0, y + 0.1), color="0.45", fontsize="small", ha="right", va="center")
+            ax.annotate(
+                gain.missing,
+                (0, y + 0.1),
+                xytext=(-4, 0),
+                textcoords="offset points",
+                color="0.45",
+                fontsize="small",
+                ha="right",
+                va="center",
+            )
             continue
         reach = [[max(gain.ours - gain.low, 0)], [max(gain.high - gain.ours, 0)]]
         face = "white" if gain.reduced or gain.seeds < 3 else "C0"
