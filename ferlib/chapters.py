@@ -353,10 +353,9 @@ def over_seeds(
     first: Experiment, second: Experiment, results: Path | str, reading: str = "val_selected"
 ) -> str:
     """One sentence: Welch's t-test on the accuracies of two rows' seeds, or why there is none."""
-    accuracies = [
-        [100 * p["result"][reading]["accuracy"] for p in tables.parts_of(results, row.id)]
-        for row in (first, second)
-    ]
+    runs = [tables.parts_of(results, row.id) for row in (first, second)]
+    accuracies = [[100 * p["result"][reading]["accuracy"] for p in parts] for parts in runs]
+    reduced = sum(p["profile"] != "full" for parts in runs for p in parts)
     counts = [len(a) for a in accuracies]
     if min(counts) < 2:
         return (
@@ -372,7 +371,8 @@ def over_seeds(
     return (
         f"{second.row} minus {first.row}: {found['difference']:+.2f} points "
         f"(95 % interval {found['low']:+.2f} to {found['high']:+.2f}), Welch's t = {found['t']:.2f}, "
-        f"p = {found['p']:.2g}, {counts[1]} and {counts[0]} seeds."
+        f"p = {found['p']:.2g}, {counts[1]} and {counts[0]} seeds"
+        + (f"; {some(reduced, 'run')} of these reduced." if reduced else ".")
     )
 
 
@@ -388,13 +388,14 @@ def by_subject(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
         folds, seeds = seeds_of_folds(row, results)
         if not seeds:
             continue
+        over = [p for name in folds for p in tables.parts_of(results, name) if p["seed"] in seeds]
         ids, hits = pooled(row, results)
         low, high = accuracy_interval(hits, tables.clusters_of(ids, row.dataset))
         each = np.array([100 * fold(name, seeds, results)[1].mean() for name in folds])
         spread = f" ± {each.std(ddof=1):.2f}" if len(each) > 1 else ""
         lines.append(
             {
-                "model": row.row,
+                "model": row.row + star(over),
                 "frames at random": tables.accuracy_cell(tables.parts_of(results, row.id), "val_selected"),
                 "by subject, pooled": f"{100 * hits.mean():.2f} [{100 * low:.1f}, {100 * high:.1f}], n = {len(hits):,}",
                 "by subject, mean of folds": f"{each.mean():.2f}{spread}",

@@ -48,14 +48,14 @@ class Couple:
 def couple(first: str, second: str, results: Path | str, reading: str = "val_selected") -> Couple | None:
     """Two rows by their ids; None where they have no seed in common on the same test images.
 
-    Runs of one seed are compared where both were shortened alike, if they were shortened at all.
+    Runs of one seed are compared where both were shortened alike, if at all (`tables.shortened_alike`).
     """
     parts = [{p["seed"]: p for p in tables.parts_of(results, name)} for name in (first, second)]
     gaps: list[np.ndarray] = []
     used: list[int] = []
     ids = np.empty(0)
     for seed in sorted(set.intersection(*map(set, parts))):
-        if len({tuple(sorted(by_seed[seed]["changed"])) for by_seed in parts}) > 1:
+        if not tables.shortened_alike(*(by_seed[seed] for by_seed in parts)):
             continue
         (ids_a, a), (ids_b, b) = (
             tables.correct(records.path_of(results, name, seed), reading) for name in (first, second)

@@ -198,6 +198,23 @@ def loss_and_training(row: Experiment, part: dict[str, Any] | None) -> pd.DataFr
     return pd.DataFrame(lines)
 
 
+def shortened_alike(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two runs were shortened in the same way, if at all, so that their difference is not one of training.
+
+    A run that its own early stop ended before the other's cap would have been the same under that cap.
+    """
+    capped = {one["epochs_run"] for one in (first, second) if one["stopped"].startswith("capped")}
+    terms = []
+    for one in (first, second):
+        own_end = one["stopped"] == "early stopping" and all(one["epochs_run"] <= cap for cap in capped)
+        left = [text for text in one["changed"] if not text.startswith("epochs: ")]
+        terms.append(
+            (sorted(left), None if own_end else [text for text in one["changed"] if text not in left])
+        )
+    (a, a_epochs), (b, b_epochs) = terms
+    return a == b and (a_epochs == b_epochs or None in (a_epochs, b_epochs))
+
+
 def clusters_of(ids: np.ndarray, dataset: str) -> np.ndarray:
     """What is independent among test images (N,): people on CK+, whose names stand first in an id; else the images."""
     return np.array([str(i).split("_")[0] for i in ids]) if dataset == "ckplus" else ids
@@ -219,7 +236,7 @@ class Pair:
 
 
 def pairs(results: Path | str, first: str, second: str, reading: str = "val_selected") -> list[Pair]:
-    """One comparison for each seed that both experiments have a record of, over the same test images.
+    """One comparison for each seed with records of both, `shortened_alike`, over the same test images.
 
     McNemar's exact test and a bootstrap over images; on CK+, where a person's frames are not independent, a test and a
     bootstrap over people.
@@ -227,6 +244,8 @@ def pairs(results: Path | str, first: str, second: str, reading: str = "val_sele
     by_seed = [{p["seed"]: p for p in parts_of(results, identifier)} for identifier in (first, second)]
     found = []
     for seed in sorted(by_seed[0].keys() & by_seed[1].keys()):
+        if not shortened_alike(by_seed[0][seed], by_seed[1][seed]):
+            continue
         paths = [records.path_of(results, identifier, seed) for identifier in (first, second)]
         (ids_a, a), (ids_b, b) = (correct(path, reading) for path in paths)
         if not np.array_equal(ids_a, ids_b):

@@ -52,7 +52,7 @@ def record(
         "environment": {},
         "history": [{"epoch": 0, **line}, {"epoch": 1, **line, "lr": 5e-4}],
         "epochs_run": 34,
-        "stopped": "capped at 34 epochs",
+        "stopped": "last epoch" if profile == "full" else "capped at 34 epochs",
         "best_epoch": 1,
         "result": results,
     }

@@ -562,6 +562,12 @@ def test_facts_by_hand():
         True,
         "+0.00 % parameters, +0.00 % multiply-adds",
     )
+    names = "amdcnn-fer2013-cbam", "amdcnn-fer2013-baseline"
+    held = [
+        costs_and_counts.hardly_larger_for_any(*names, 5, "ratio", ratios)()[0]
+        for ratios in ((2,), (16, 8), (2, 16))
+    ]
+    assert held == [False, True, None]
 
 
 def test_facts_need_no_record(tmp_path):

@@ -269,7 +269,10 @@ def test_a_stopped_run_with_center_loss_ends_with_the_same_numbers(tmp_path, mon
 
 # ---- notes --------------------------------------------------------------------------------------------------
 
-ABOUT_NO_SETTING = {"weights", "precision", "dataset.test", "loss_options.features", "augmentation.fill"}
+ABOUT_NO_SETTING = {
+    *("weights", "precision", "batch normalisation"),
+    *("dataset.test", "loss_options.features", "augmentation.fill"),
+}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)

@@ -387,7 +387,7 @@ def test_splits_on_the_real_data(real_data):
 
 ABOUT_NO_SETTING = {
     *("weights", "precision", "selection", "classifier"),
-    *("random pooling", "partial decoder", "reverse attention"),
+    *("random pooling", "partial decoder", "reverse attention", "side outputs"),
     *("loss_options.features", "augmentation.fill", "variant.width", "variant.fused"),
 }
 

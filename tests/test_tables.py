@@ -60,9 +60,33 @@ def test_paired_comparison(tmp_path):
     assert tables.paired([]).empty
 
 
+def run_of(epochs, stopped, *changed):
+    capped = (f"epochs: {epochs} of 300",) if stopped.startswith("capped") else ()
+    return {"epochs_run": epochs, "stopped": stopped, "changed": [*changed, *capped]}
+
+
+def test_runs_are_compared_where_they_were_shortened_alike():
+    few = "training images: 9570 of the training part"
+    capped = run_of(100, "capped at 100 epochs", few)
+    ended, later = (run_of(epochs, "early stopping", few) for epochs in (90, 120))
+    assert tables.shortened_alike(capped, run_of(100, "capped at 100 epochs", few))
+    # its own end came before the other's cap, which would not have touched it; or after
+    assert tables.shortened_alike(capped, ended) and tables.shortened_alike(ended, capped)
+    assert not tables.shortened_alike(capped, later)
+    assert tables.shortened_alike(ended, later)
+    assert not tables.shortened_alike(capped, run_of(100, "capped at 100 epochs"))
+    assert not tables.shortened_alike(ended, run_of(90, "early stopping"))
+    assert not tables.shortened_alike(capped, run_of(300, "last epoch", few))
+    assert not tables.shortened_alike(capped, run_of(99, "capped at 99 epochs", few))
+    assert tables.shortened_alike(run_of(300, "last epoch"), run_of(200, "early stopping"))
+
+
 def test_models_are_compared_on_the_same_seed_and_images_only(tmp_path):
     record(tmp_path, "se_cnn-plain", seed=0)
     record(tmp_path, "se_cnn-se", seed=1)
+    assert tables.pairs(tmp_path, "se_cnn-plain", "se_cnn-se") == []
+    record(tmp_path, "se_cnn-plain", seed=2, profile="full")
+    record(tmp_path, "se_cnn-se", seed=2)
     assert tables.pairs(tmp_path, "se_cnn-plain", "se_cnn-se") == []
     record(tmp_path, "se_cnn-plain", seed=1, n=50)
     assert tables.pairs(tmp_path, "se_cnn-plain", "se_cnn-se") == []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -91,6 +92,26 @@ def hardly_larger_and_dearer(row: str, other: str, percent: float) -> Fact:
         size = 100 * (parameters(row) / parameters(other) - 1)
         work = 100 * (multiply_adds(row) / multiply_adds(other) - 1)
         return max(size, work) <= percent, f"{size:+.2f} % parameters, {work:+.2f} % multiply-adds"
+
+    return test
+
+
+def hardly_larger_for_any(row: str, other: str, percent: float, option: str, values: Sequence[Any]) -> Fact:
+    """`hardly_larger_and_dearer` for each of ``values`` of an open option of ``row``; None where it hangs on it."""
+
+    def test() -> tuple[bool | None, str]:
+        e = EXPERIMENTS[row]
+        told, held = [], []
+        for value in values:
+            variant = {**e.variant, option: value}
+            with torch.device("meta"):
+                model = build(e.model, classes=classes_of(e), channels=channels_of(e), size=e.size, **variant)
+            size = 100 * (count_parameters(model) / parameters(other) - 1)
+            adds = adds_of(e.model, variant, channels_of(e), e.size, classes_of(e))
+            work = 100 * (adds / multiply_adds(other) - 1)
+            held.append(max(size, work) <= percent)
+            told.append(f"{value}: {size:+.2f} % parameters, {work:+.2f} % multiply-adds")
+        return held[0] if len(set(held)) == 1 else None, f"by {option}, {'; '.join(told)}"
 
     return test
 

@@ -22,7 +22,7 @@ from ferlib.statements import (
 
 LOW = ("disgust", "fear", "contempt")  # section 3.5, of FER+
 SPAN = 10  # epochs on each side of the first fall of the rate, and at the end
-NEVER = False, "the rate never fell"
+NEVER = None, "the rate never fell"  # nothing to say, as in a run that was shortened before it could
 
 
 def around(part: Part, name: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -34,7 +34,7 @@ def around(part: Part, name: str) -> tuple[np.ndarray, np.ndarray] | None:
     return values[max(0, cut - SPAN) : cut], values[cut : cut + SPAN]
 
 
-def not_fitted(part: Part) -> tuple[bool, str]:
+def not_fitted(part: Part) -> tuple[bool | None, str]:
     """Training accuracy is higher in the last epochs than before the first fall of the rate."""
     sides = around(part, "train_accuracy")
     if sides is None:
@@ -43,7 +43,7 @@ def not_fitted(part: Part) -> tuple[bool, str]:
     return bool(last > before), f"training {before:.2f}, at the end {last:.2f} %"
 
 
-def rises(part: Part) -> tuple[bool, str]:
+def rises(part: Part) -> tuple[bool | None, str]:
     """Test accuracy is higher after the first fall of the rate than before."""
     sides = around(part, "test_accuracy")
     if sides is None:
@@ -52,7 +52,7 @@ def rises(part: Part) -> tuple[bool, str]:
     return bool(after > before), f"test {before:.2f}, then {after:.2f} %"
 
 
-def steadier(part: Part) -> tuple[bool, str]:
+def steadier(part: Part) -> tuple[bool | None, str]:
     """Test accuracy spreads less after the first fall of the rate than before."""
     sides = around(part, "test_accuracy")
     if sides is None:
@@ -61,7 +61,7 @@ def steadier(part: Part) -> tuple[bool, str]:
     return bool(after < before), f"standard deviation {before:.2f}, then {after:.2f} points"
 
 
-def loss_does_not_rise(part: Part) -> tuple[bool, str]:
+def loss_does_not_rise(part: Part) -> tuple[bool | None, str]:
     """Test loss (cross-entropy) is no higher in the last epochs than just after the first fall of the rate."""
     sides = around(part, "test_loss")
     if sides is None:

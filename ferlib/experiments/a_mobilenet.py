@@ -69,6 +69,8 @@ OPEN = {
     "schedule": "Section 3.1: 'decay was 1e-5', taken for the argument of that name of Keras' Adam: in update k, "
     "counted from 0, the rate is 0.0001 / (1 + 1e-5 k). It could also be the 'weight attenuation' that, by section "
     "2.1, one 'usually' adds to the loss; no weight decay here.",
+    "batch normalisation": "Not printed. Keras' defaults (momentum 0.99, epsilon 1e-3) in MobileNetV1 and A-MobileNet; "
+    "torchvision's own in V2 (its momentum 0.1 is Keras' 0.9, epsilon 1e-5) and in V3-small (0.01 and 1e-3).",
     "precision": "Not printed. Matrix products in bfloat16 where the device has it, else float32. Depthwise "
     "convolutions, the classifier and the loss are in float32 either way.",
 }
@@ -118,8 +120,8 @@ OPEN_DATA = {
     "rafdb": {},
     "ckplus": {
         "epochs": "Our row. The paper's 100 epochs, batch and rate: about 2,000 updates, against 109,300 on FERPlus. "
-        "With Keras' momentum of 0.99 the running statistics of batch normalisation follow slowly at so few updates "
-        "per epoch: evaluation may lag far behind training in the first part of a run.",
+        "With Keras' momentum of 0.99 (all nets but V2) the running statistics of batch normalisation follow slowly at "
+        "so few updates per epoch: evaluation may lag far behind training in the first part of a run.",
     },
 }
 

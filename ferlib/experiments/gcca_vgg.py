@@ -111,6 +111,8 @@ OPEN_RA = {
     "one-channel prediction, refined from level to level as in reference 24. The D of Eq. 3 is said to be a "
     "multiplication, which C_i · A_i is already: convolutions stand in its place, as there. U, said to upsample, makes "
     "P_d smaller where it meets C_5.",
+    "side outputs": "Eq. 7 has one output. So the maps P_d and S_i have no loss of their own: references 23 and 24 "
+    "train theirs on masks of objects, which faces do not come with.",
 }
 OPEN_ISLAND = {
     "loss_options.step": "The centres' update is not printed. That of reference 25 with step 0.5; they start at zero.",
@@ -132,7 +134,8 @@ OPEN_DATA = {
 
 FACES = (
     "No MTCNN: the images of FER2013 and CK+48 are face crops already, frames of CK+'s original distribution are "
-    "cropped around its landmarks. All of them have sides of 48 pixels, from which those of 224 are interpolated."
+    "cropped around its landmarks. All of them have sides of 48 pixels, from which those of 224 are interpolated. What "
+    "a second crop, to the detector's box, would do to accuracy is not measured."
 )
 HELD_OUT = (
     "A stratified tenth of the training frames is held out to choose the epoch and to lower the rate; section 3.3 "
