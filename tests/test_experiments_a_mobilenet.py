@@ -92,7 +92,7 @@ def test_ids():
             r"a_mobilenet-(ferplus|rafdb|ckplus)-([a-z0-9_]+?)(-scratch(48|96)?)?(-grouped[0-4])?", row.id
         )
         assert name and name[1] == row.dataset and row.paper == "a_mobilenet"
-        assert name[2] in NETS or name[2] in ("no_center", "no_attention", "no_linear")
+        assert name[2] in NETS or name[2] in ("no_center", "no_attention", "no_linear", "linear_all")
         assert bool(name[3]) != row.variant["pretrained"]
         assert row.size == int(name[4] or 224)
         assert bool(name[5]) == (row.dataset_options.get("protocol") == "subjects")
@@ -109,10 +109,10 @@ def test_our_own_rows():
             assert f"ferplus-{change}{suffix}" in ROW
     for fold in range(5):
         for size in (48, 96):
-            for net in (*NETS, "no_center", "no_attention", "no_linear"):
+            for net in (*NETS, "no_center", "no_attention", "no_linear", "linear_all"):
                 options = ROW[f"ckplus-{net}-scratch{size}-grouped{fold}"].dataset_options
                 assert options == {"protocol": "subjects", "folds": 5, "fold": fold}
-    assert len(PAPERS) == 8 and len(ROWS) == 28 + 16 + 2 * (4 + 3) * (1 + 5)
+    assert len(PAPERS) == 8 and len(ROWS) == 28 + 16 + 2 * (4 + 3 + 1) * (1 + 5)
 
 
 @pytest.mark.parametrize("row", OURS, ids=lambda row: row.id)
@@ -141,6 +141,8 @@ def one_factor():
         if "-grouped" in name:
             options = {f"dataset_options.{key}" for key in ("protocol", "folds", "fold")}
             yield row, ROW[name.partition("-grouped")[0]], options
+        elif "linear_all" in name:
+            yield row, ROW[name.replace("linear_all", "a_mobilenet")], {"variant.linear"}
         elif name.startswith("ckplus-"):
             data = {"dataset", "dataset_options.rule", "dataset_options.protocol"}
             yield row, ROW[name.replace("ckplus-", "ferplus-")], data
