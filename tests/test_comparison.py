@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from recorded import record
+from rows import changed
 
 from ferlib import comparison, comparison_tables, plots
+from ferlib.data import audit_tables
 from ferlib.evaluate import cluster_bootstrap, paired_clusters, widened, wilson
 from ferlib.experiments import EXPERIMENTS
 from ferlib.experiments.comparison import NETWORKS
@@ -28,6 +30,17 @@ def test_networks_differ_in_nothing_but_the_network(dataset):
     for k in range(len(comparison.rows_of("amdcnn", dataset))):
         first = training("amdcnn", k)
         assert all(training(name, k) == first for name in NETWORKS)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_by_frames_and_by_subject_differ_in_the_split_alone(name):
+    frames, fold = EXPERIMENTS[f"comparison-ckplus-{name}"], comparison.rows_of(name, "ckplus")[0]
+    assert changed(frames, fold) == {
+        f"dataset_options.{key}" for key in ("protocol", "test_fraction", "folds", "fold")
+    }
+    assert frames in audit_tables.frame_rows() and audit_tables.fold_rows(frames) == comparison.rows_of(
+        name, "ckplus"
+    )
 
 
 def test_every_attention_network_has_a_twin_of_its_own_family():
