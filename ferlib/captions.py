@@ -262,10 +262,16 @@ def pareto(points: Sequence[Point]) -> str:
 
 
 def differences(frame: pd.DataFrame) -> str:
-    """How many pairs differ."""
-    n = len(frame) * (len(frame) - 1) // 2
+    """How many pairs differ, of those that ``attrs["compared"]`` counts (all without it)."""
+    every = len(frame) * (len(frame) - 1) // 2
+    n = frame.attrs.get("compared", every)
     differing = int(np.tril(frame.notna().to_numpy(), -1).sum())
-    return f"{differing} of {some(n, 'pair')} differ after the correction."
+    left = (
+        ""
+        if n == every
+        else f"; {every - n} more are not compared: shortened otherwise, or no seed in common"
+    )
+    return f"{differing} of {some(n, 'pair')} differ after the correction{left}."
 
 
 def shares(groups: Mapping[str, Sequence[Run]]) -> str:

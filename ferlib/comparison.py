@@ -183,9 +183,12 @@ def shared_gaps(first: Tested, second: Tested, seeds: Sequence[int]) -> np.ndarr
 
 
 def difference(first: Tested, second: Tested) -> dict[str, float] | None:
-    """Second minus first over the seeds they share, in points, with bounds and p; None without a common seed."""
+    """Second minus first over the seeds they share, in points, with bounds and p; None without a common seed.
+
+    None, too, where one was shortened and the other was not: that would be a difference of training.
+    """
     seeds = sorted(set(first.seeds) & set(second.seeds))
-    if not seeds or not np.array_equal(first.ids, second.ids):
+    if not seeds or first.reduced != second.reduced or not np.array_equal(first.ids, second.ids):
         return None
     gaps = shared_gaps(first, second, seeds)
     found = in_points(paired_seeds(gaps, first.clusters))
@@ -214,10 +217,13 @@ def overall(found: dict[str, Tested], fitted: float = 0.0) -> tuple[int, dict[st
     """Gain of attention (points) averaged over the networks with a twin: their number, and `paired_seeds` of the mean.
 
     Over the seeds that all of them share, for these networks, not for others, and of these over the pairs that both
-    reach an accuracy of ``fitted`` on their training images. None without two pairs and a common seed.
+    reach an accuracy of ``fitted`` on their training images and were not shortened. None without two pairs and a
+    common seed.
     """
     couples = [(found[t], found[name]) for name, (*_, t) in NETWORKS.items() if t in found and name in found]
-    couples = [pair for pair in couples if min(one.fitted for one in pair) >= fitted]
+    couples = [
+        p for p in couples if min(one.fitted for one in p) >= fitted and not any(one.reduced for one in p)
+    ]
     every = [one for pair in couples for one in pair]
     seeds = sorted(set.intersection(*(set(one.seeds) for one in every))) if len(couples) > 1 else []
     if not seeds or any(not np.array_equal(one.ids, every[0].ids) for one in every):
@@ -227,7 +233,10 @@ def overall(found: dict[str, Tested], fitted: float = 0.0) -> tuple[int, dict[st
 
 
 def significance(found: dict[str, Tested]) -> pd.DataFrame:
-    """Differences of all pairs in points (row minus column); nan where Holm over all pairs leaves p at 0.05 or more."""
+    """Differences of all pairs in points (row minus column); nan where Holm over all pairs leaves p at 0.05 or more.
+
+    ``attrs["compared"]`` is how many pairs have a `difference`; the others are nan as well.
+    """
     names = sorted(found, key=lambda name: -found[name].accuracy)
     frame = pd.DataFrame(np.nan, index=names, columns=names)
     pairs = [(a, b, difference(found[b], found[a])) for a, b in combinations(names, 2)]
@@ -235,7 +244,9 @@ def significance(found: dict[str, Tested]) -> pd.DataFrame:
     for (a, b, d), p in zip(known, holm([d["p"] for *_, d in known]), strict=True):
         if p < 0.05:
             frame.loc[a, b], frame.loc[b, a] = d["mean"], -d["mean"]
-    return frame.rename(index=title, columns=title)
+    frame = frame.rename(index=title, columns=title)
+    frame.attrs["compared"] = len(known)
+    return frame
 
 
 # What each paper claims for its attention on a dataset: its title, without, with (ids of the paper's own rows)

@@ -99,7 +99,12 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
     if not tests:
         return "no network has run with its twin yet."
     said = [alone(tests[0]) if len(tests) == 1 else together(tests)]
-    slow = [one for one in tests if min(fit_of(found, one.name)) < FITTED[dataset]]
+    short = [one for one in tests if found[one.name].reduced]
+    slow = [one for one in tests if one not in short and min(fit_of(found, one.name)) < FITTED[dataset]]
+    if short:
+        names = chapters.listed(title(one.name) for one in short)
+        twins = "its twin" if len(short) == 1 else "their twins"
+        said.append(f"{names} and {twins} were shortened, before the rate had fallen, and count in no mean.")
     for one in slow:
         fitted = " and ".join(f"{100 * fit:.0f} %" for fit in fit_of(found, one.name))
         said.append(
@@ -108,7 +113,7 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
         )
     mean = overall(found, FITTED[dataset])
     if mean is not None:
-        which = "other pairs" if slow else "pairs"
+        which = "other pairs" if slow or short else "pairs"
         side = "above" if mean[1]["mean"] > 0 else "below"
         said.append(
             f"Over the {mean[0]} {which} the networks with attention lie on average "
@@ -151,8 +156,8 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> st
         held = f"So attention is not shown to help, and {size} unlikely"
     else:
         held = f"So attention is not shown to help, though {size} not excluded"
-    every = [t for name in means for t in found[name].values()]
-    few = any(len(t.seeds) < ENOUGH_SEEDS or t.reduced for t in every)
+    every = [t for name in means for t in found[name].values() if not t.reduced]
+    few = any(len(t.seeds) < ENOUGH_SEEDS for t in every)
     least = min(len(t.seeds) for t in every)
     return f"{own} Trained alike and to their end, networks with attention lie on average {alike}. {held}" + (
         f"; with {chapters.some(least, 'seed')} of some networks this is provisional." if few else "."

@@ -172,6 +172,14 @@ def test_of_differences_how_many_pairs():
     assert captions.differences(frame) == "1 of 3 pairs differ after the correction."
 
 
+def test_of_differences_how_many_were_compared():
+    frame = pd.DataFrame([[np.nan, 2.0, np.nan], [-2.0, np.nan, np.nan], [np.nan, np.nan, np.nan]])
+    frame.attrs["compared"] = 1
+    assert captions.differences(frame) == (
+        "1 of 1 pair differ after the correction; 2 more are not compared: shortened otherwise, or no seed in common."
+    )
+
+
 def run(middle, deletion=(0.9, 0.1), insertion=(0.1, 0.9), left=-0.125):
     curves = {
         "deletion": {"map": [0.2] * 2, "random": deletion},

@@ -58,7 +58,7 @@ def test_networks_build_at_48_pixels(name):
     build(row.model, classes=7, channels=int(row.preprocess.get("channels", 1)), size=row.size, **row.variant)
 
 
-def put(folder, name, accuracy, seed=0, folds=range(5)):
+def put(folder, name, accuracy, seed=0, folds=range(5), profile="full"):
     for k in folds:
         ids = [f"S{k:02d}{i // 10:02d}_001_{i}" for i in range(100)]
         record(
@@ -67,9 +67,27 @@ def put(folder, name, accuracy, seed=0, folds=range(5)):
             seed,
             accuracy,
             dataset="ckplus",
-            profile="full",
+            profile=profile,
             ids=ids,
         )
+
+
+def test_shortened_runs_stand_beside_their_twins_and_in_no_mean(tmp_path):
+    """GCCA's pair was shortened: it has a difference, is compared with no whole run, and the mean is of the others."""
+    for name, accuracy in (("amdcnn", 0.7), ("se_cnn", 0.8), ("msca_resnet", 0.6)):
+        put(tmp_path, name, accuracy)
+        put(tmp_path, f"{name}-plain", 0.5)
+    put(tmp_path, "gcca_vgg", 0.1, profile="reduced")
+    put(tmp_path, "gcca_vgg-plain", 0.3, profile="reduced")
+    found = comparison.everything("ckplus", tmp_path)
+    assert comparison.difference(found["gcca_vgg-plain"], found["gcca_vgg"])["mean"] == pytest.approx(-20)
+    assert comparison.difference(found["gcca_vgg"], found["amdcnn"]) is None
+    pairs, test = comparison.overall(found)
+    assert pairs == 3 and test["mean"] == pytest.approx(20)
+    matrix = comparison.significance(found)
+    assert matrix.attrs["compared"] == 6 * 5 // 2 + 1
+    assert np.isnan(matrix.loc[comparison.title("gcca_vgg"), comparison.title("amdcnn")])
+    assert "GCCA-VGG16 and its twin were shortened" in comparison_tables.verdict(found, "ckplus")
 
 
 def test_folds_are_pooled_and_subjects_kept_together(tmp_path):
