@@ -85,13 +85,26 @@ def hardly_dearer(row: str, other: str, percent: float) -> Fact:
     return test
 
 
+def above(row: str, other: str, **options: Any) -> tuple[float, float]:
+    """By how many percent ``row``, with some options changed, has more parameters and multiply-adds than ``other``."""
+    e = EXPERIMENTS[row]
+    variant = {k: v for k, v in e.variant.items() if k != "pretrained"} | options
+    with torch.device("meta"):
+        model = build(e.model, classes=classes_of(e), channels=channels_of(e), size=e.size, **variant)
+    adds = adds_of(e.model, variant, channels_of(e), e.size, classes_of(e))
+    return 100 * (count_parameters(model) / parameters(other) - 1), 100 * (adds / multiply_adds(other) - 1)
+
+
+def told(size: float, work: float) -> str:
+    return f"{size:+.2f} % parameters, {work:+.2f} % multiply-adds"
+
+
 def hardly_larger_and_dearer(row: str, other: str, percent: float) -> Fact:
     """Neither parameters nor multiply-adds of ``row`` are more than ``percent`` above those of ``other``."""
 
     def test() -> tuple[bool, str]:
-        size = 100 * (parameters(row) / parameters(other) - 1)
-        work = 100 * (multiply_adds(row) / multiply_adds(other) - 1)
-        return max(size, work) <= percent, f"{size:+.2f} % parameters, {work:+.2f} % multiply-adds"
+        more = above(row, other)
+        return max(more) <= percent, told(*more)
 
     return test
 
@@ -100,18 +113,10 @@ def hardly_larger_for_any(row: str, other: str, percent: float, option: str, val
     """`hardly_larger_and_dearer` for each of ``values`` of an open option of ``row``; None where it hangs on it."""
 
     def test() -> tuple[bool | None, str]:
-        e = EXPERIMENTS[row]
-        told, held = [], []
-        for value in values:
-            variant = {**e.variant, option: value}
-            with torch.device("meta"):
-                model = build(e.model, classes=classes_of(e), channels=channels_of(e), size=e.size, **variant)
-            size = 100 * (count_parameters(model) / parameters(other) - 1)
-            adds = adds_of(e.model, variant, channels_of(e), e.size, classes_of(e))
-            work = 100 * (adds / multiply_adds(other) - 1)
-            held.append(max(size, work) <= percent)
-            told.append(f"{value}: {size:+.2f} % parameters, {work:+.2f} % multiply-adds")
-        return held[0] if len(set(held)) == 1 else None, f"by {option}, {'; '.join(told)}"
+        more = {value: above(row, other, **{option: value}) for value in values}
+        held = {max(one) <= percent for one in more.values()}
+        text = "; ".join(f"{value}: {told(*one)}" for value, one in more.items())
+        return held.pop() if len(held) == 1 else None, f"by {option}, {text}"
 
     return test
 
