@@ -166,7 +166,7 @@ def _middle(shape: tuple[int, ...]) -> np.ndarray:
 
 def verdicts(judged: Sequence[Judgement]) -> str:
     """How many claims have a verdict, apart for those that need training runs and those that do not."""
-    from ferlib.claims.judge import NEED_RUNS
+    from ferlib.claims.judge import rests_on_runs
     from ferlib.claims.verdicts import RUN
 
     decided = [j for j in judged if j.verdict not in (*RUN, "not testable")]
@@ -174,10 +174,10 @@ def verdicts(judged: Sequence[Judgement]) -> str:
         return f"None of the {some(len(judged), 'claim')} has a verdict yet."
     said = [f"{len(decided):,} of {some(len(judged), 'claim')} have a verdict."]
     for trained, which in (
-        (False, "need no training (counts, sizes, sums)"),
+        (False, "need no training (counts, sizes, sums, and where a paper contradicts itself)"),
         (True, "rest on training runs"),
     ):
-        tally = Counter(j.verdict for j in decided if (j.claim.check in NEED_RUNS) == trained)
+        tally = Counter(j.verdict for j in decided if rests_on_runs(j) == trained)
         if tally:
             verdicts = ", ".join(f"{n:,} “{verdict}”" for verdict, n in tally.most_common())
             said.append(f"{tally.total():,} of them {which}: {verdicts}.")
@@ -201,8 +201,9 @@ def sizes(effects: Sequence[Effect]) -> str:
             said[0] += f", {'no more' if holds_zero(gap) else 'more'} than chance alone gives"
     if others:
         most = max(others, key=_size)
+        which = "other effects" if gaps else "effects"
         said.append(
-            f"The largest of the other effects is {_points(most)} ({most.dataset}: {short(most)}{_short_of(most)})"
+            f"The largest of the {which} is {_points(most)} ({most.dataset}: {short(most)}{_short_of(most)})"
         )
     return "".join(f"{sentence}. " for sentence in said).strip()
 
@@ -358,7 +359,7 @@ def leaks(audit: Audit) -> str:
 def overview(frame: pd.DataFrame) -> str:
     """How many findings there are, and of which class most. ``frame`` is `ferlib.findings.overview`'s."""
     kinds = frame.sum()
-    return f"{int(kinds.sum())} findings, most of them of the class *{kinds.idxmax()}* ({int(kinds.max())})."
+    return f"{int(kinds.sum())} findings, more of the class *{kinds.idxmax()}* ({int(kinds.max())}) than of any other."
 
 
 def granularity(frame: pd.DataFrame) -> str:

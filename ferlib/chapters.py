@@ -19,7 +19,7 @@ from IPython.display import Markdown, display
 from ferlib import records, tables
 from ferlib.couples import couple
 from ferlib.errors import FerlibError
-from ferlib.evaluate import accuracy_interval, holm, paired_clusters, welch, widened
+from ferlib.evaluate import accuracy_interval, holm, mean_interval, paired_clusters, welch
 from ferlib.experiments import EXPERIMENTS, Experiment, quick
 from ferlib.forensics import compatible_counts
 from ferlib.typeset import typeset, typeset_cells
@@ -226,23 +226,26 @@ def _cell(parts: list[dict[str, Any]], quantity: str, reading: str) -> str:
     return f"{values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "")
 
 
+def interval(parts: Sequence[dict[str, Any]], reading: str = "val_selected") -> tuple[float, float, float]:
+    """Accuracy of a row's seeds in a reading of the epoch: mean and 95 % bounds (`mean_interval`), fractions."""
+    results = [p["result"][reading] for p in parts]
+    by_seed = [result["accuracy"] for result in results]
+    return float(np.mean(by_seed)), *mean_interval(by_seed, tables.independent(results))
+
+
 def estimates(
     rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected"
 ) -> list[Estimate]:
     """Rows for `plots.intervals`: label, mean over seeds, bounds, published accuracy; rows without a run are left out.
 
-    The bounds are `ferlib.tables.bounds` of the mean over the test images, which the seeds share; with several seeds
-    they are `widened` by the spread of these.
+    The bounds are those of `interval`.
     """
     found = []
     for row in rows:
         parts = tables.parts_of(results, row.id)
         if not parts:
             continue
-        by_seed = [p["result"][reading]["accuracy"] for p in parts]
-        mean, result = float(np.mean(by_seed)), parts[0]["result"][reading]
-        low, high, _ = widened(mean, *tables.bounds(mean, result), by_seed, result.get("worth", result["n"]))
-        low, high = max(low, 0.0), min(high, 1.0)
+        mean, low, high = interval(parts, reading)
         found.append((row.row + star(parts), 100 * mean, 100 * low, 100 * high, printed_accuracy(row)))
     return found
 
@@ -397,7 +400,7 @@ def by_subject(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
             {
                 "model": row.row + star(over),
                 "frames at random": tables.accuracy_cell(tables.parts_of(results, row.id), "val_selected"),
-                "by subject, pooled": f"{100 * hits.mean():.2f} [{100 * low:.1f}, {100 * high:.1f}], n = {len(hits):,}",
+                "by subject, pooled": f"{100 * hits.mean():.2f} [{100 * low:.1f}, {100 * high:.1f}], n = {len(ids):,}",
                 "by subject, mean of folds": f"{each.mean():.2f}{spread}",
                 "by subject, best test epochs": f"{100 * pooled(row, results, 'paper_style')[1].mean():.2f}",
                 "folds": f"{len(folds)} of {folds_of(row)}",
@@ -447,7 +450,7 @@ def subject_tests(
     for row in complete[1:]:
         same, hits = pooled(row, results, reading)
         if np.array_equal(ids, same):
-            test = paired_clusters(hits.astype(float) - first, people)
+            test = paired_clusters(hits.mean(0) - first.mean(0), people)
             found.append(SubjectTest(row, test, len(ids), len(np.unique(people))))
     return found
 
@@ -484,7 +487,7 @@ def epochs_matter(rows: Sequence[Experiment], results: Path | str) -> str:
     named = []
     for one, other in zip(found, best, strict=True):
         change = [
-            pooled(one.row, results, reading)[1].astype(float) - pooled(rows[0], results, reading)[1]
+            pooled(one.row, results, reading)[1].mean(0) - pooled(rows[0], results, reading)[1].mean(0)
             for reading in ("val_selected", "paper_style")
         ]
         people = tables.clusters_of(pooled(one.row, results)[0], one.row.dataset)
@@ -515,9 +518,9 @@ def seeds_of_folds(row: Experiment, results: Path | str) -> tuple[list[str], lis
 def fold(
     name: str, seeds: Sequence[int], results: Path | str, reading: str = "val_selected"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ids (N,) of a fold's test images and the share of ``seeds`` that is right on each (N,)."""
+    """Ids (N,) of a fold's test images and which of them each of ``seeds`` gets right (seeds, N)."""
     found = [tables.correct(records.path_of(results, name, seed), reading) for seed in seeds]
-    return found[0][0], np.mean([right for _, right in found], axis=0)
+    return found[0][0], np.stack([right for _, right in found])
 
 
 def pooled(
@@ -526,7 +529,7 @@ def pooled(
     """`fold` over all folds by subject that have records, with the seeds that all of these have."""
     folds, seeds = seeds_of_folds(row, results)
     ids, hits = zip(*(fold(name, seeds, results, reading) for name in folds), strict=True)
-    return np.concatenate(ids), np.concatenate(hits)
+    return np.concatenate(ids), np.concatenate(hits, axis=1)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -560,8 +563,8 @@ def effects(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
             np.array([100 * p["result"][reading]["accuracy"] for p in parts])
             for reading in ("val_selected", "paper_style")
         )
-        result = parts[0]["result"]["val_selected"]
-        low, high = tables.bounds(float(chosen.mean()) / 100, result)
+        chosen_results = [p["result"]["val_selected"] for p in parts]
+        low, high = tables.bounds(float(chosen.mean()) / 100, *chosen_results)
         lines.append(
             {
                 "dataset": row.column,
@@ -570,7 +573,7 @@ def effects(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
                 "choosing the epoch on test adds": signed((best - chosen).mean()),
                 "sampling of the test images (±)": f"{50 * (high - low):.2f}",
                 "spread of seeds (sd)": f"{chosen.std(ddof=1):.2f}" if len(chosen) > 1 else "–",
-                "one test image is worth": f"{100 / result['n']:.2f}",
+                "one test image is worth": f"{100 / chosen_results[0]['n']:.2f}",
             }
         )
     return pd.DataFrame(lines)

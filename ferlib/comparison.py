@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferlib import chapters, records, tables
+from ferlib import chapters, records, tables, wording
 from ferlib.cost import channels_of
 from ferlib.couples import couple, in_points
 from ferlib.evaluate import (
-    accuracy_interval,
     holm,
+    mean_interval,
     paired_seeds,
-    widened,
+    student_interval,
+    worth,
 )
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.experiments.comparison import FOLDS, NETWORKS, PAPER
@@ -59,10 +60,9 @@ class Tested:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """95 % of the mean over seeds: for other test images (subjects on CK+48) and, of several seeds, other seeds."""
-        low, high = accuracy_interval(self.correct.mean(0), self.clusters)
-        by_seed = [float(accuracy) for accuracy in self.correct.mean(1)]
-        low, high, _ = widened(self.accuracy, low, high, by_seed, len(np.unique(self.clusters)))
-        return max(low, 0.0), min(high, 1.0)
+        return mean_interval(
+            [float(run.mean()) for run in self.correct], [worth(run, self.clusters) for run in self.correct]
+        )
 
 
 def rows_of(name: str, dataset: str) -> list[Experiment]:
@@ -105,9 +105,8 @@ def everything(dataset: str, results: Path | str) -> dict[str, Tested]:
 
 
 def title(name: str) -> str:
-    """A network's name in tables; two say what a twin lacks, where the rows' own names, in records, are less exact."""
-    exact = {"amdcnn-plain": "AMDCNN without MCBAM and ACs", "msca_resnet-plain": "MSCA-ResNet without SE"}
-    return exact.get(name, NETWORKS[name][0])
+    """A network's name in tables."""
+    return wording.cell(NETWORKS[name][0])
 
 
 def network(name: str) -> Any:
@@ -230,6 +229,14 @@ def overall(found: dict[str, Tested], fitted: float = 0.0) -> tuple[int, dict[st
         return None
     gaps = np.mean([shared_gaps(without, with_, seeds) for without, with_ in couples], axis=0)
     return len(couples), in_points(paired_seeds(gaps, every[0].clusters))
+
+
+def across(found: dict[str, Tested]) -> tuple[float, float]:
+    """95 % t interval (points) of the mean gain over the whole pairs as a sample of networks; nan below two."""
+    means = [one.test["mean"] for one in against_twins(found) if not found[one.name].reduced]
+    if len(means) < 2:
+        return float("nan"), float("nan")
+    return student_interval(means)
 
 
 def significance(found: dict[str, Tested]) -> pd.DataFrame:

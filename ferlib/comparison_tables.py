@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from ferlib.comparison import (
     Against,
     Gain,
     Tested,
+    across,
     against_twins,
     overall,
     rows_of,
@@ -100,7 +102,7 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
         return "no network has run with its twin yet."
     said = [alone(tests[0]) if len(tests) == 1 else together(tests)]
     short = [one for one in tests if found[one.name].reduced]
-    slow = [one for one in tests if one not in short and min(fit_of(found, one.name)) < FITTED[dataset]]
+    slow = unfitted(found, dataset)
     if short:
         names = chapters.listed(title(one.name) for one in short)
         twins = "its twin" if len(short) == 1 else "their twins"
@@ -108,8 +110,9 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
     for one in slow:
         fitted = " and ".join(f"{100 * fit:.0f} %" for fit in fit_of(found, one.name))
         said.append(
-            f"{title(one.name)} and its twin fit {fitted} of their training images, so that their difference may be "
-            "one of how fast they train."
+            f"{title(one.name)} and its twin fit {fitted} of their training images. A pair of which one fits less than "
+            f"{100 * FITTED[dataset]:.0f} % counts as not trained to its end: their difference may be one of how fast "
+            "they train."
         )
     mean = overall(found, FITTED[dataset])
     if mean is not None:
@@ -120,6 +123,14 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
             f"{abs(mean[1]['mean']):.2f} points {side} their twins "
             f"({mean[1]['low']:+.1f} to {mean[1]['high']:+.1f}, p = {mean[1]['p']:.2g})."
         )
+        if slow and (whole := overall(found)) is not None:
+            n, every = whole
+            low, high = across(found)
+            said.append(
+                f"Over all {n} whole pairs the mean is {chapters.signed(every['mean'])} points "
+                f"({every['low']:+.1f} to {every['high']:+.1f} for these {n}). With the pairs as a sample of networks, "
+                f"whose gains differ this much, it is known to within {low:+.1f} to {high:+.1f} only."
+            )
     if by_attention := [title(one.name) for one in tests if one.name in ALONE]:
         verb = "differs from its twin" if len(by_attention) == 1 else "differ from their twins"
         rest = "; the other twins lack more than that" if len(tests) > len(by_attention) else ""
@@ -157,10 +168,41 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> st
     else:
         held = f"So attention is not shown to help, though {size} not excluded"
     every = [t for name in means for t in found[name].values() if not t.reduced]
-    few = any(len(t.seeds) < ENOUGH_SEEDS for t in every)
-    least = min(len(t.seeds) for t in every)
-    return f"{own} Trained alike and to their end, networks with attention lie on average {alike}. {held}" + (
-        f"; with {chapters.some(least, 'seed')} of some networks this is provisional." if few else "."
+    seeds = {len(t.seeds) for t in every}
+    few = f"{chapters.some(min(seeds), 'seed')} {'each' if len(seeds) == 1 else 'of some networks'}"
+    return (
+        f"{own} Trained alike and to their end, networks with attention lie on average {alike}."
+        f"{_left_out(found, means)} {held}"
+        + (f"; with {few} this is provisional." if min(seeds) < ENOUGH_SEEDS else ".")
+    )
+
+
+def unfitted(found: dict[str, Tested], dataset: str) -> list[Against]:
+    """Whole pairs with a difference of which one network was not trained to its end (`FITTED`)."""
+    return [
+        one
+        for one in against_twins(found)
+        if not found[one.name].reduced and min(fit_of(found, one.name)) < FITTED[dataset]
+    ]
+
+
+def _left_out(found: Mapping[str, dict[str, Tested]], means: Mapping[str, Any]) -> str:
+    """Which whole pairs are in no mean, why, and the means with them, in a sentence; empty where there are none."""
+    slow = {name: pairs for name in means if (pairs := unfitted(found[name], name))}
+    if not slow:
+        return ""
+    names = list(dict.fromkeys(title(one.name) for pairs in slow.values() for one in pairs))
+    short = {name: DATASETS[name].split(",")[0] for name in slow}
+    limits = " or ".join(f"{100 * FITTED[name]:.0f} % ({short[name]})" for name in slow)
+    every = []
+    for name in slow:
+        if (whole := overall(found[name])) is not None:
+            low, high = across(found[name])
+            mean = chapters.signed(whole[1]["mean"])
+            every.append(f"{mean} ({short[name]}; {low:+.1f} to {high:+.1f} as the pairs differ)")
+    return (
+        f" That leaves out {chapters.listed(names)}, which or whose twin fits less than {limits} of its training "
+        f"images by then{f'; with it the averages are {chapters.listed(every)} points' if every else ''}."
     )
 
 

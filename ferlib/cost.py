@@ -6,6 +6,7 @@ stops early takes less: every figure is an upper bound in epochs. Starting up, c
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import os
@@ -20,6 +21,7 @@ import numpy as np
 
 from ferlib.data import ckplus, ckplus_original, fer2013, ferplus, rafdb
 from ferlib.experiments import Experiment, quick
+from ferlib.models import class_of
 from ferlib.records import read
 from ferlib.snapshots import load_snapshots
 
@@ -198,8 +200,21 @@ class Rate:
 
     def same_network(self, row: Experiment) -> bool:
         """Whether the row's own network was measured, so that nothing need be counted."""
-        mine = (self.model, dict(self.variant), self.channels, self.size)
-        return mine == (row.model, dict(row.variant), channels_of(row), row.size)
+        if (self.model, self.channels, self.size) != (row.model, channels_of(row), row.size):
+            return False
+        usual = defaults(row.model)
+        return usual | dict(self.variant) == usual | dict(row.variant)
+
+
+@cache
+def defaults(model: str) -> dict[str, Any]:
+    """What a model of this name takes where its variant is silent."""
+    parameters = inspect.signature(class_of(model)).parameters.values()
+    return {
+        p.name: p.default
+        for p in parameters
+        if p.default is not p.empty and p.name not in ("channels", "size")
+    }
 
 
 def record_rate(record: Mapping[str, Any], source: str) -> Rate | None:

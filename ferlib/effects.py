@@ -23,10 +23,11 @@ from ferlib.errors import FerlibError
 from ferlib.evaluate import (
     accuracy_interval,
     by_cluster,
+    mean_interval,
     paired_seeds,
     percentiles,
     resampled_means,
-    widened,
+    worth,
 )
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.experiments.contrasts import CONTRASTS, HEADS, Contrast
@@ -180,7 +181,7 @@ def people(row: Experiment, results: Path | str, reading: str = "val_selected") 
     if random is None or len(found) < len(folds) or not seeds:
         return effect
     ids, right = chapters.pooled(row, results, reading)
-    grouped = Hits(ids, tables.clusters_of(ids, row.dataset), right[None], any(h.reduced for h in found))
+    grouped = Hits(ids, tables.clusters_of(ids, row.dataset), right, any(h.reduced for h in found))
     points, low, high = unpaired(random, grouped)
     return replace(
         effect,
@@ -263,7 +264,7 @@ def sample(row: Experiment, results: Path | str) -> Effect:
     found = hits(row.id, results)
     if found is None:
         return effect
-    low, high = accuracy_interval(found.correct.mean(0), found.clusters)
+    low, high = accuracy_interval(found.correct, found.clusters)
     return replace(
         effect,
         points=50 * (high - low),
@@ -287,8 +288,9 @@ def gap(ids: Sequence[str], results: Path | str, reading: str = "val_selected") 
     if found is None or published is None:
         return effect
     ours = float(found.correct.mean())
-    low, high = accuracy_interval(found.correct.mean(0), found.clusters)
-    low, high, _ = widened(ours, low, high, found.correct.mean(1), len(np.unique(found.clusters)))
+    low, high = mean_interval(
+        [float(run.mean()) for run in found.correct], [worth(run, found.clusters) for run in found.correct]
+    )
     return replace(
         effect,
         points=published - 100 * ours,
@@ -446,29 +448,36 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
     wait = len(of_kind) - len(found)
     if not found:
         return f"**{_upper(name)}.** Not measured yet: {chapters.some(wait, 'comparison')} whose runs are missing."
-    sizes = sorted(found, key=lambda e: e.points or 0.0)
-    sign = "± " if kind in CHANCE else ""
-    texts = [f"{sign}{e.points:.1f}" if sign else f"{e.points:+.1f}" for e in (sizes[0], sizes[-1])]
-    span = (
-        f"{texts[0]} points"
-        if len(found) == 1
-        else f"{texts[0]} to {texts[1]} points, in {len(found)} places"
+    best = [e for e in found if BEST_EPOCHS in e.what]
+    span = _span([e for e in found if e not in best]) + (
+        f"; at the {BEST_EPOCHS} {_span(best)}" if best else ""
     )
     places = ", ".join(dict.fromkeys(f"{NAMES[e.paper]} on {e.dataset}" for e in found))
     if shortened := sum(e.reduced for e in found):
         places += "; from shortened runs" if shortened == len(found) else "; partly from shortened runs"
     clear = sum(not holds_zero(e) for e in found if e.bounds.startswith("95"))
     tested = sum(e.bounds.startswith("95") for e in found)
-    single = kind in {c.kind for c in CONTRASTS} and all(e.runs == 2 for e in found)
+    single = kind in {"people", *(c.kind for c in CONTRASTS)} and all(e.runs == len(e.needs) for e in found)
     return (
         f"**{_upper(name)}.** {span} ({places})"
         + (f"; the 95 % interval leaves zero out in {clear} of {tested}" if tested else "")
-        + (", but does not count the seed, of which there is one" if single and tested else "")
+        + (", but does not count the seed, of which each run has one" if single and tested else "")
         + (
             f". {chapters.some(wait, 'further comparison')} {'waits' if wait == 1 else 'wait'} for records."
             if wait
             else "."
         )
+    )
+
+
+def _span(found: Sequence[Effect]) -> str:
+    """The smallest and the largest size of these, of which there is one at least."""
+    sizes = sorted(e.points or 0.0 for e in found)
+    texts = [f"± {size:.1f}" if found[0].kind in CHANCE else f"{size:+.1f}" for size in (sizes[0], sizes[-1])]
+    return (
+        f"{texts[0]} points"
+        if len(found) == 1
+        else f"{texts[0]} to {texts[1]} points in {len(found)} comparisons"
     )
 
 

@@ -72,28 +72,6 @@ def percentiles(draws: np.ndarray, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def paired_bootstrap(
-    a_correct: np.ndarray,
-    b_correct: np.ndarray,
-    *,
-    draws: int = 10_000,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> tuple[float, float, float]:
-    """Difference in accuracy b - a over the same images: estimate, lower and upper bound, as fractions.
-
-    Resampling images with replacement draws the counts of (only b right, only a right, rest) from a
-    multinomial distribution, which is what is sampled here.
-    """
-    n = len(a_correct)
-    only_b = np.sum(~a_correct & b_correct) / n
-    only_a = np.sum(a_correct & ~b_correct) / n
-    rng = np.random.default_rng(seed)
-    sample = rng.multinomial(n, [only_b, only_a, 1 - only_b - only_a], size=draws)
-    difference = (sample[:, 0] - sample[:, 1]) / n
-    return float(only_b - only_a), *percentiles(difference, confidence)
-
-
 def cluster_bootstrap(
     correct: np.ndarray,
     cluster: np.ndarray,
@@ -107,16 +85,44 @@ def cluster_bootstrap(
     return percentiles(resampled_means(size, hits, draws, np.random.default_rng(seed)), confidence)
 
 
-def accuracy_interval(hits: np.ndarray, cluster: np.ndarray) -> tuple[float, float]:
-    """95 % bounds of the accuracy over ``hits`` (N,), which may be shares of seeds, for other clusters (N,).
+def worth(right: np.ndarray, cluster: np.ndarray) -> int:
+    """As how many independent images the test images count whose results ``right`` (N,) go by ``cluster`` (N,).
 
-    Wilson's interval where each image is a cluster of its own. Else clusters are resampled; where all are right or all
-    wrong that says nothing, and it is Wilson's with as many clusters.
+    Their number divided by the design effect, Kish's: the variance of the accuracy over clusters to that over images.
+    Where all are right or all wrong there is nothing to see of it, and clusters count.
     """
-    independent = len(np.unique(cluster))
-    if independent < len(cluster) and len(np.unique(hits)) > 1:
-        return cluster_bootstrap(hits, cluster)
-    return wilson(round(float(np.mean(hits)) * independent), independent)
+    independent, rate = len(np.unique(cluster)), float(np.mean(right))
+    if not 0 < rate < 1 or independent == len(cluster):
+        return independent
+    effect = (
+        clustered_error(np.asarray(right, dtype=float), cluster) ** 2 * len(cluster) / (rate * (1 - rate))
+    )
+    return round(len(cluster) / max(1.0, effect))
+
+
+def accuracy_interval(correct: np.ndarray, cluster: np.ndarray) -> tuple[float, float]:
+    """95 % bounds of the accuracy over ``correct``, (N,) or (seeds, N), for other images, or clusters (N,) of them.
+
+    Wilson's interval over as many images as these are `worth`, in the mean over seeds.
+    """
+    runs = np.atleast_2d(correct)
+    return bounds(float(runs.mean()), [worth(run, cluster) for run in runs])
+
+
+def mean_interval(by_seed: Sequence[float], independent: Sequence[int]) -> tuple[float, float]:
+    """95 % bounds of the mean of the seeds' accuracies: `bounds`, `widened` by the spread of several seeds."""
+    rate = float(np.mean(by_seed))
+    low, high, _ = widened(rate, *bounds(rate, independent), by_seed, round(float(np.mean(independent))))
+    return max(low, 0.0), min(high, 1.0)
+
+
+def bounds(rate: float, independent: Sequence[int]) -> tuple[float, float]:
+    """Wilson's 95 % bounds of ``rate`` over the mean of ``independent`` images; the number right may be a fraction."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    n = round(float(np.mean(independent)))
+    low, high = proportion_confint(rate * n, n, method="wilson")
+    return float(low), float(high)
 
 
 def by_cluster(values: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -176,6 +182,12 @@ def seed_error(by_seed: Sequence[float]) -> float:
     return float(np.std(by_seed, ddof=1)) / len(by_seed) ** 0.5 if len(by_seed) > 1 else 0.0
 
 
+def student_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Student's interval for the mean of which ``values``, two at least, are a sample."""
+    reach = float(student.ppf((1 + confidence) / 2, len(values) - 1)) * seed_error(values)
+    return float(np.mean(values)) - reach, float(np.mean(values)) + reach
+
+
 def widened(
     mean: float,
     low: float,
@@ -191,7 +203,7 @@ def widened(
     (what varies with both is counted twice, which makes the bounds a little too wide where there are many seeds; with
     two or three that lie far apart they are a little too narrow), and the degrees of freedom are
     Satterthwaite's, as for readers and cases: Hillis, "A comparison of denominator degrees of freedom methods for
-    multiple observer ROC studies", Statistics in Medicine 26:596, 2007. One seed leaves the bounds as they are.
+    multiple observer ROC analysis", Statistics in Medicine 26:596, 2007. One seed leaves the bounds as they are.
     """
     if len(by_seed) < 2:
         return low, high, float(clusters - 1)

@@ -62,11 +62,14 @@ def operations(row: Experiment) -> float:
     return 2.0 * multiply_adds(row.model, row.variant, channels_of(row), row.size) * row.epochs * per_epoch
 
 
-def summary(groups: Iterable[Group], *, device: str = "cpu") -> list[dict[str, Any]]:
-    """Per group: runs, operations, seconds of all runs one after another on this kind of device (None: unknown)."""
+def summary(groups: Iterable[Group], *, device: str = "cpu", **options: Any) -> list[dict[str, Any]]:
+    """Per group: runs, operations, seconds of all runs one after another on this kind of device (None: unknown).
+
+    ``options`` go to `ferlib.cost.estimate`.
+    """
     lines = []
     for group in groups:
-        found = table([replace(row, seeds=(0,)) for row in group.rows], device=device)
+        found = table([replace(row, seeds=(0,)) for row in group.rows], device=device, **options)
         lines.append(
             {
                 "paper": group.paper,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,15 +14,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from ferlib import records
+from ferlib import evaluate, records
 from ferlib.evaluate import (
-    clustered_error,
     holm,
     mcnemar_exact,
-    paired_bootstrap,
     paired_clusters,
     scatter_ratio,
-    wilson,
+    worth,
 )
 from ferlib.experiments import EXPERIMENTS, Experiment, settings_of
 
@@ -49,11 +47,17 @@ def images_of(result: Mapping[str, Any]) -> str:
     return f"{n:,} test images" + (f", worth {independent:,} independent ones" if independent < n else "")
 
 
-def bounds(rate: float, result: Mapping[str, Any]) -> tuple[float, float]:
-    """Wilson's 95 % bounds (fractions) of ``rate`` over as many images as the test images of ``result`` are worth."""
-    n = result.get("worth", result["n"])
-    low, high = wilson(round(rate * n), n)
-    return min(low, rate), max(high, rate)
+def bounds(rate: float, *results: Mapping[str, Any]) -> tuple[float, float]:
+    """Wilson's 95 % bounds (fractions) of ``rate`` over as many images as the test images of ``results`` are worth.
+
+    In the mean over these, the results of the seeds: `ferlib.evaluate.accuracy_interval`, from records alone.
+    """
+    return evaluate.bounds(rate, independent(results))
+
+
+def independent(results: Sequence[Mapping[str, Any]]) -> list[int]:
+    """As how many independent images the test images of each result count: `ferlib.evaluate.worth`."""
+    return [result.get("worth", result["n"]) for result in results]
 
 
 def evidence_label(parts: list[dict[str, Any]]) -> str:
@@ -102,20 +106,8 @@ def parts_of(results: Path | str, identifier: str) -> list[dict[str, Any]]:
 
 @cache
 def _worth(path: Path, _: str, reading: str) -> int:
-    return worth(*correct(path, reading))
-
-
-def worth(ids: np.ndarray, right: np.ndarray) -> int:
-    """As how many independent images CK+'s test images ``ids`` (N,) count, since a person's frames err together.
-
-    Their number divided by the design effect, Kish's: the variance of the accuracy over people to that over images
-    (``right``, (N,)). Where all are right or wrong there is nothing to see of it, and people count.
-    """
-    people, rate = clusters_of(ids, "ckplus"), float(right.mean())
-    if not 0 < rate < 1 or len(np.unique(people)) == len(ids):
-        return len(np.unique(people))
-    effect = clustered_error(right.astype(float), people) ** 2 * len(ids) / (rate * (1 - rate))
-    return round(len(ids) / max(1.0, effect))
+    ids, right = correct(path, reading)
+    return worth(right, clusters_of(ids, "ckplus"))
 
 
 def label(part: dict[str, Any]) -> str:
@@ -253,12 +245,9 @@ def pairs(results: Path | str, first: str, second: str, reading: str = "val_sele
         test = mcnemar_exact(a, b)
         counts = int(test["only_a"]), int(test["only_b"])
         people = clusters_of(ids_a, EXPERIMENTS[first].dataset)
-        if people is ids_a:
-            estimate, low, high = paired_bootstrap(a, b)
-            p = test["p"]
-        else:
-            over = paired_clusters(b.astype(float) - a, people)
-            estimate, low, high, p = (over[name] for name in ("mean", "low", "high", "p"))
+        over = paired_clusters(b.astype(float) - a, people)
+        estimate, low, high = (over[name] for name in ("mean", "low", "high"))
+        p = test["p"] if people is ids_a else over["p"]
         runs = evidence_label([by_seed[0][seed], by_seed[1][seed]]).replace("2 seeds, ", "")
         found.append(Pair(seed, len(a), 100 * estimate, 100 * low, 100 * high, *counts, p, runs))
     return found

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from recorded import record
 from rows import changed
+from scipy.stats import t
 
 from ferlib import comparison, comparison_tables, plots
 from ferlib.data import audit_tables
-from ferlib.evaluate import cluster_bootstrap, paired_clusters, widened, wilson
+from ferlib.evaluate import accuracy_interval, paired_clusters, widened, wilson, worth
 from ferlib.experiments import EXPERIMENTS
 from ferlib.experiments.comparison import NETWORKS
 from ferlib.experiments.row import settings_of
@@ -133,11 +134,12 @@ def test_intervals_count_the_seeds(tmp_path):
         put(tmp_path, "se_cnn-plain", 0.7 + 0.05 * seed, seed)
     found = comparison.everything("ckplus", tmp_path)
     alike, apart = found["se_cnn"], found["se_cnn-plain"]
-    test = cluster_bootstrap(alike.correct.mean(0), alike.clusters)
+    test = accuracy_interval(alike.correct, alike.clusters)
     assert alike.interval == pytest.approx(test, abs=0.005)  # 50 subjects: t in place of z
-    low, high = cluster_bootstrap(apart.correct.mean(0), apart.clusters)
+    low, high = accuracy_interval(apart.correct, apart.clusters)
     by_seed = list(apart.correct.mean(1))
-    assert apart.interval == pytest.approx(widened(0.75, low, high, by_seed, 50)[:2])
+    images = round(np.mean([worth(run, apart.clusters) for run in apart.correct]))
+    assert apart.interval == pytest.approx(widened(0.75, low, high, by_seed, images)[:2])
     assert np.diff(apart.interval) > high - low + 0.02
     gap = comparison.difference(apart, alike)
     images = paired_clusters((alike.correct.astype(float) - apart.correct).mean(0), apart.clusters)
@@ -272,13 +274,33 @@ def test_the_landing_page_names_the_gain_that_is_left(many, monkeypatch, high, w
     """Against 3 points, the median printed."""
     found, _ = many
     mean = {"mean": -1.0, "low": -4.0, "high": high, "p": 0.2}
-    monkeypatch.setattr(comparison_tables, "overall", lambda tested, _: (4, mean) if tested else None)
+    monkeypatch.setattr(
+        comparison_tables, "overall", lambda tested, fitted=0.0: (4, mean) if tested else None
+    )
     gains = [comparison.Gain(name, value) for name, value in (("A", 1.0), ("B", 3.0), ("C", 8.0))]
     text = comparison_tables.landing(gains, {"ckplus": found, "fer2013": {}})
     assert (
         f"So attention is not shown to help, {'and' if high < 3 else 'though'} a gain of 3.00 points" in text
     )
     assert words in text and "1.00 points below their twins, 95 % interval -4.0 to" in text
+
+
+def test_a_pair_that_was_not_trained_to_its_end_is_named_with_what_it_changes(many):
+    """SE-CNN's pair left out by hand: the others' mean, the reason, and the mean with it."""
+    found = {name: replace(one, fitted=0.5 if name == "se_cnn" else 0.95) for name, one in many[0].items()}
+    assert [one.name for one in comparison_tables.unfitted(found, "ckplus")] == ["se_cnn"]
+    n, every = comparison.overall(found)
+    fewer, mean = comparison.overall(found, 0.9)
+    assert fewer == n - 1
+    gaps = [one.test["mean"] for one in comparison.against_twins(found)]
+    reach = t.ppf(0.975, len(gaps) - 1) * np.std(gaps, ddof=1) / len(gaps) ** 0.5
+    assert comparison.across(found) == pytest.approx((np.mean(gaps) - reach, np.mean(gaps) + reach))
+    text = comparison_tables.landing([comparison.Gain("A", 1.0)], {"ckplus": found, "fer2013": {}})
+    assert f"{abs(mean['mean']):.2f} points" in text and f"over {fewer} pairs" in text
+    assert "leaves out SE-CNN, which or whose twin fits less than 90 %" in text
+    assert f"the averages are {every['mean']:+.2f} (CK+48; {np.mean(gaps) - reach:+.1f}" in text
+    said = comparison_tables.verdict(found, "ckplus")
+    assert "less than 90 % counts as not trained to its end" in said and f"all {n} whole pairs" in said
 
 
 def test_one_pair_says_so(many):
@@ -291,7 +313,7 @@ def test_one_pair_says_so(many):
     assert comparison_tables.verdict({}, "ckplus") == "no network has run with its twin yet."
     assert comparison.overall({}) is None
     waiting = comparison_tables.waiting("ckplus", folder)
-    assert waiting == "Without a result so far: VGG16, MSCA-ResNet (SE), MSCA-ResNet without SE."
+    assert waiting == "Without a result so far: VGG16, MSCA-ResNet (SE), MSCA-ResNet without module SE."
 
 
 def test_networks_with_some_folds_wait(tmp_path):

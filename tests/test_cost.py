@@ -164,6 +164,15 @@ def test_nearest_prefers_device_then_threads_then_a_snapshot_of_the_network():
     assert cost.nearest(ROW, [rate(kind="cuda")], *HERE) is None
 
 
+def test_defaults_that_are_written_out_are_the_same_network():
+    """A bench names what differs from the class, a row everything."""
+    row = get("amdcnn-ckplus-acs3")
+    assert row.variant["attention"] == "mcbam" and cost.defaults("amdcnn")["attention"] == "mcbam"
+    assert rate(model="amdcnn", variant={}).same_network(row)
+    assert not rate(model="amdcnn", variant={"auxiliary": 0}).same_network(row)
+    assert not rate(model="amdcnn", variant={}, size=100).same_network(row)
+
+
 def test_threads_do_not_matter_on_a_gpu():
     gpu = ("cuda", "Some GPU", 16)
     found = [

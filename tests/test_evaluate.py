@@ -19,16 +19,18 @@ from ferlib.evaluate import (
     clustered_error,
     holm,
     mcnemar_exact,
+    mean_interval,
     metrics,
-    paired_bootstrap,
     paired_clusters,
     paired_seeds,
     resolvable,
     scatter_ratio,
+    student_interval,
     variance_split,
     welch,
     widened,
     wilson,
+    worth,
 )
 
 
@@ -91,16 +93,18 @@ def test_mcnemar_by_hand():
     assert mcnemar_exact(a, a)["p"] == 1.0
 
 
-def test_paired_bootstrap_against_theory():
+def test_paired_interval_against_theory():
     rng = np.random.default_rng(1)
     a = rng.random(2000) < 0.6
     b = np.where(rng.random(2000) < 0.9, a, ~a)
-    estimate, low, high = paired_bootstrap(a, b)
     difference = b.astype(float) - a
+    found = paired_clusters(difference, np.arange(2000))
     half = 1.96 * difference.std() / np.sqrt(2000)
-    assert estimate == pytest.approx(difference.mean())
-    assert (low, high) == pytest.approx((estimate - half, estimate + half), abs=0.002)
-    assert paired_bootstrap(a, b) == (estimate, low, high)  # seeded
+    assert found["mean"] == pytest.approx(difference.mean())
+    assert (found["low"], found["high"]) == pytest.approx(
+        (difference.mean() - half, difference.mean() + half), abs=0.002
+    )
+    assert paired_clusters(difference, np.arange(2000)) == found  # seeded
 
 
 def test_bootstraps_against_scipy():
@@ -110,7 +114,8 @@ def test_bootstraps_against_scipy():
     b = np.where(rng.random(400) < 0.85, a, ~a)
     settings = {"method": "percentile", "n_resamples": 10_000, "rng": np.random.default_rng(0)}
     expected = stats.bootstrap((b.astype(float) - a,), np.mean, **settings).confidence_interval
-    assert paired_bootstrap(a, b)[1:] == pytest.approx(tuple(expected), abs=0.004)
+    found = paired_clusters(b.astype(float) - a, np.arange(400))
+    assert (found["low"], found["high"]) == pytest.approx(tuple(expected), abs=0.004)
     expected = stats.bootstrap((a.astype(float),), np.mean, **settings).confidence_interval
     assert cluster_bootstrap(a, np.arange(400)) == pytest.approx(tuple(expected), abs=0.004)
 
@@ -231,8 +236,6 @@ def test_clusters_of_one_agree_with_mcnemar():
     found = paired_clusters(b.astype(float) - a, np.arange(400), draws=20_000)
     p = mcnemar_exact(a, b)["p"]
     assert found["p"] == pytest.approx(p, abs=4 * np.sqrt(p * (1 - p) / 20_000))
-    _, low, high = paired_bootstrap(a, b)
-    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=0.005)
 
 
 def test_clusters_widen_what_they_repeat():
@@ -364,8 +367,35 @@ def test_scatter_within_over_between():
 
 def test_the_interval_of_an_accuracy_knows_what_is_independent():
     hits, people = np.repeat([1.0, 0.0, 1.0, 1.0], 5), np.repeat(np.arange(4), 5)
-    assert accuracy_interval(hits, np.arange(20)) == wilson(15, 20)
-    assert accuracy_interval(hits, people) == cluster_bootstrap(hits, people)
-    assert accuracy_interval(np.ones(20), people) == wilson(4, 4)
-    shares = np.array([1.0, 0.5, 0.5, 0.0])  # of two seeds
-    assert accuracy_interval(shares, np.arange(4)) == wilson(2, 4)
+    assert accuracy_interval(hits, np.arange(20)) == pytest.approx(wilson(15, 20))
+    assert (
+        worth(hits, people) == 3
+    )  # of four people that are each right or wrong as a whole, one is the mean's
+    assert np.diff(accuracy_interval(hits, people)) > 1.5 * np.diff(accuracy_interval(hits, np.arange(20)))
+    assert accuracy_interval(np.ones(20), people) == pytest.approx(wilson(4, 4))
+    two = np.array([[1, 1, 0, 0], [1, 0, 1, 0]])  # seeds
+    assert accuracy_interval(two, np.arange(4)) == pytest.approx(wilson(2, 4))
+
+
+def test_the_interval_of_clusters_agrees_with_their_bootstrap():
+    """Away from 0 and 1 Wilson's interval over as many images as the clusters are worth is the bootstrap over them."""
+    rng = np.random.default_rng(4)
+    who = np.repeat(np.arange(300), rng.integers(1, 9, 300))
+    right = rng.random(len(who)) < rng.beta(3, 2, 300)[who]
+    assert 300 < worth(right, who) < len(who)
+    assert accuracy_interval(right, who) == pytest.approx(cluster_bootstrap(right, who), abs=0.004)
+
+
+def test_the_interval_of_seeds_counts_their_spread():
+    """Two seeds at 0.79 and 0.81 on 100 images: both variances, and Satterthwaite's degrees of freedom."""
+    low, high = mean_interval([0.79, 0.81], [100, 100])
+    assert (low, high) == pytest.approx(widened(0.8, *wilson(80, 100), [0.79, 0.81], 100)[:2])
+    assert high - low > np.diff(wilson(80, 100))
+    assert mean_interval([0.8], [100]) == pytest.approx(wilson(80, 100))
+    assert mean_interval([0.9, 1.0], [20, 20])[1] == 1.0
+
+
+def test_student_interval_against_scipy():
+    values = [1.0, 4.0, -2.0, 3.0]
+    expected = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    assert student_interval(values) == pytest.approx(expected)

@@ -173,6 +173,10 @@ def test_one_version_everywhere():
     package = _project()["version"]
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
     assert ferlib.__version__ == package == cited
+    printed = re.search(r"version = \{(.+?)\}", (ROOT / "book" / "cite.md").read_text())
+    released = str(yaml.safe_load((ROOT / "CITATION.cff").read_text())["date-released"])
+    assert printed[1] == package
+    assert re.search(r"year    = \{(\d+)\}", (ROOT / "book" / "cite.md").read_text())[1] == released[:4]
 
 
 def test_the_release_checklist_names_what_exists():

@@ -65,6 +65,11 @@ NEED_RUNS = (
 )
 
 
+def rests_on_runs(judged: Judgement) -> bool:
+    """Whether training runs decide this verdict: not where a paper's own numbers contradict each other."""
+    return judged.claim.check in NEED_RUNS and judged.verdict != "contradicts itself"
+
+
 def quantity_of(quantity: str, part: Mapping[str, Any], reading: str) -> tuple[float, int] | None:
     """A printed quantity of one record as a fraction, and over how many test images; None for what none holds."""
     result = part["result"][reading]
@@ -126,9 +131,8 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
 
 
 def independent(parts: Sequence[Mapping[str, Any]], reading: str) -> int:
-    """How many independent images the test images are worth, in the mean over seeds: `ferlib.tables.worth`."""
-    results = [part["result"][reading] for part in parts]
-    return round(float(np.mean([result.get("worth", result["n"]) for result in results])))
+    """How many independent images the test images are worth, in the mean over seeds: `ferlib.evaluate.worth`."""
+    return round(float(np.mean(tables.independent([part["result"][reading] for part in parts]))))
 
 
 def spread_of(values: np.ndarray, digits: int) -> str:

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 
 from ferlib import chapters, comparison, tables, wording
-from ferlib.chapters import cell_of, printed_accuracy, signed, some, star
+from ferlib.chapters import cell_of, interval, printed_accuracy, signed, some, star
 from ferlib.data.audit_labels import NONE
 from ferlib.data.audit_leaks import GROUPINGS, RELATIONS
 from ferlib.data.dataset import EXPRESSIONS as ORDER
 from ferlib.data.dataset import SPLITS
 from ferlib.data.dataset import SYNONYMS as NAMES
 from ferlib.data.measured import RULES
-from ferlib.evaluate import widened, wilson
+from ferlib.evaluate import widened
 from ferlib.experiments import EXPERIMENTS, Experiment
 
 TITLES = {"fer2013": "FER2013", "ferplus": "FERPlus", "ckplus": "CK+48"}
@@ -145,7 +145,7 @@ def agreement(audit: Audit) -> pd.DataFrame:
                 "FER2013": name,
                 "images": f"{part['majority']['n']:,}",
                 "with a majority (%)": cell(part["majority"]),
-                "same label (%)": cell(part["same"]),
+                "same label, of these (%)": cell(part["same"]),
                 "else mostly": f"{common(most)} ({100 * others[most] / max(part['same']['n'], 1):.0f} %)",
             }
         )
@@ -437,12 +437,7 @@ def on_fer2013(results: Path | str) -> pd.DataFrame:
         )
         parts = tables.parts_of(results, row.id)
         if parts and "ours" not in line:
-            result = parts[0]["result"][READING]
-            by_seed = [p["result"][READING]["accuracy"] for p in parts]
-            value = float(np.mean(by_seed))
-            low, high, _ = widened(
-                value, *wilson(round(value * result["n"]), result["n"]), by_seed, result["n"]
-            )
+            value, low, high = interval(parts, READING)
             line |= {"ours": 100 * value, "low": 100 * low, "high": 100 * high}
             line["label"] += star(parts)
     columns = ["label", "published", "ours", "low", "high"]

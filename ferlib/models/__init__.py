@@ -26,6 +26,15 @@ MODELS: dict[str, tuple[str, str]] = {
 }
 
 
+def class_of(name: str) -> type[nn.Module]:
+    """The class of the model ``name``; FerlibError for an unknown one."""
+    if name not in MODELS:
+        raise FerlibError(f"unknown model {name!r}; known are {', '.join(sorted(MODELS))}")
+    module, cls = MODELS[name]
+    found: type[nn.Module] = getattr(importlib.import_module(f"ferlib.models.{module}"), cls)
+    return found
+
+
 def build(name: str, *, classes: int, channels: int = 1, size: int = 48, **variant: Any) -> nn.Module:
     """The model ``name`` for images (N, ``channels``, ``size``, ``size``) and ``classes`` classes.
 
@@ -33,10 +42,7 @@ def build(name: str, *, classes: int, channels: int = 1, size: int = 48, **varia
     (N, classes) and ``out`` holding ``features``, ``aux`` and ``attention``.
     Raises FerlibError for an unknown name or variant.
     """
-    if name not in MODELS:
-        raise FerlibError(f"unknown model {name!r}; known are {', '.join(sorted(MODELS))}")
-    module, cls = MODELS[name]
-    make = getattr(importlib.import_module(f"ferlib.models.{module}"), cls)
+    make = class_of(name)
     try:
         return make(classes=classes, channels=channels, size=size, **variant)
     except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:
