@@ -28,7 +28,7 @@ from ferlib.data.dataset import FaceDataset
 from ferlib.device import environment, use_threads
 from ferlib.errors import BadUsage, FerlibError
 from ferlib.experiments import Experiment, get
-from ferlib.models import build
+from ferlib.models import build, start
 from ferlib.outcome import commit
 from ferlib.pixels import Pixels
 from ferlib.stages import default_layer, layers_of
@@ -54,10 +54,11 @@ PAIR = ("amdcnn-ckplus-acs3", "se_cnn-se")  # side by side in the explorer
 def network(row: Experiment) -> Ready:
     """The row's network with random weights, as published weights would bring it."""
     channels = int(row.preprocess.get("channels", 1))
-    variant = {**row.variant, "pretrained": False} if "pretrained" in row.variant else row.variant
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), start.at_random():
         torch.manual_seed(0)
-        model = build(row.model, classes=len(synthetic.CLASSES), channels=channels, size=row.size, **variant)
+        model = build(
+            row.model, classes=len(synthetic.CLASSES), channels=channels, size=row.size, **row.variant
+        )
     return Ready(
         row.id, row, synthetic.CLASSES, channels, False, row.size, model.eval(), {"dataset": "no data"}
     )

@@ -112,7 +112,8 @@ def list_(
     ):
         if wanted and wanted not in names:
             raise FerlibError(f"there is no {word} {wanted!r}: choose one of {', '.join(names)}")
-    kind = resolve_device(device).type
+    # costs are known of devices that are elsewhere
+    kind = "cuda" if device.partition(":")[0] == "cuda" else resolve_device(device).type
     rows: list[dict[str, Any]] = []
     for row in EXPERIMENTS.values():
         if (paper and row.paper != paper) or (dataset and row.dataset != dataset):

@@ -30,6 +30,8 @@ def resolve_device(name: str) -> torch.device:
         )
     try:
         torch.zeros(1, device=device).item()
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)  # streams and graphs are of the current device
     except Exception as error:
         raise FerlibError(f"device {name!r} cannot be used here ({type(error).__name__}); try cpu") from None
     return device
@@ -53,6 +55,8 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         name = "bfloat16" if fast else "float32"
     if name not in ("float32", "bfloat16"):
         raise FerlibError(f"unknown precision {name!r}; use auto, float32 or bfloat16")
+    if device.type == "cuda" and name == "float32":
+        torch.backends.cudnn.allow_tf32 = False  # else convolutions round their inputs to ten bits
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 

@@ -208,6 +208,11 @@ def train_epoch(job: Job, state: State, epoch: int) -> tuple[float, float]:
     ):
         torch.manual_seed(stream(job.seed, "dropout", epoch))
         if progress.streams:
+            if len(progress.streams["moves"]) != len(state.moves.get_state()):
+                raise FerlibError(
+                    f"{job.name}: its checkpoint was written within an epoch on another kind of device, whose random "
+                    "numbers this one cannot go on with; go on there, or --restart"
+                )
             set_streams(progress.streams, state.moves, device)
         for step in range(progress.step, len(batches)):
             began = time.perf_counter()
@@ -216,10 +221,13 @@ def train_epoch(job: Job, state: State, epoch: int) -> tuple[float, float]:
                 state.schedule.step_begin(epoch * len(batches) + step)
                 (state.graphed or train_step)(job, state, index, copies)
             progress.step = step + 1
+            due = bool(job.stop.reason()) or time.monotonic() - state.saved > job.settings.save_seconds
+            if device.type == "cuda" and (due or progress.step == len(batches)):
+                torch.cuda.synchronize(device)  # steps were only queued: time them to their end
             progress.seconds += time.perf_counter() - began
             bar.update(len(index))
             job.stop.expect(time.perf_counter() - began)
-            if job.stop.reason() or time.monotonic() - state.saved > job.settings.save_seconds:
+            if due:
                 progress.streams = get_streams(state.moves, device)
                 save(job, state)
                 raise_if_stopped(job, state)
@@ -254,9 +262,9 @@ def train_step(job: Job, state: State, index: Tensor, copies: Tensor) -> None:
 class GraphedStep:
     """`train_step` captured once as a CUDA graph and replayed: one launch a step instead of hundreds.
 
-    Called like `train_step`. The first steps of a batch size and learning rate run as they are (cuDNN chooses
-    its kernels, the optimiser makes its state); a change of rate, which the graph holds as a constant,
-    captures anew. Batches of another size run as they are. Not for losses or models that wait for the device.
+    Called like `train_step`. The first steps run as they are (cuDNN chooses its kernels, the optimiser makes its
+    state), and so do batches of another size. The graph reads the learning rate from the device. FerlibError for
+    what cannot be captured: a row whose step waits for the device or copies something to it.
     """
 
     WARM_UP = 3
@@ -266,24 +274,20 @@ class GraphedStep:
         self.copies = torch.zeros(job.row.batch, dtype=torch.bool, device=job.device)
         self.side = torch.cuda.Stream(job.device)
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.rate, self.warm = -1.0, 0
-        for group in state.optimiser.param_groups:
-            group["capturable"] = True
+        self.rate, self.warm = torch.zeros((), device=job.device), 0
 
     def __call__(self, job: Job, state: State, index: Tensor, copies: Tensor) -> None:
-        rate = float(state.optimiser.param_groups[0]["lr"])
-        if rate != self.rate:
-            self.graph, self.rate, self.warm = None, rate, 0
         if len(index) != len(self.index):
             return train_step(job, state, index, copies)
         self.index.copy_(index)
         self.copies.copy_(copies)
+        self.rate.fill_(float(state.optimiser.param_groups[0]["lr"]))
         if self.graph is not None:
             return self.graph.replay()
-        self.side.wait_stream(torch.cuda.current_stream())
+        self.side.wait_stream(torch.cuda.current_stream(job.device))
         with torch.cuda.stream(self.side):
             train_step(job, state, self.index, self.copies)
-        torch.cuda.current_stream().wait_stream(self.side)
+        torch.cuda.current_stream(job.device).wait_stream(self.side)
         self.warm += 1
         if self.warm >= self.WARM_UP:
             self.capture(job, state)
@@ -291,8 +295,21 @@ class GraphedStep:
     def capture(self, job: Job, state: State) -> None:
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(state.moves)
-        with torch.cuda.graph(graph):
-            train_step(job, state, self.index, self.copies)
+        groups = state.optimiser.param_groups
+        rates = [group["lr"] for group in groups]
+        for group in groups:
+            group.update(lr=self.rate, capturable=True)  # as a number the rate would stay what it is now
+        try:
+            with torch.cuda.graph(graph):
+                train_step(job, state, self.index, self.copies)
+        except RuntimeError as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise FerlibError(
+                f"{job.name}: no CUDA graph of its step ({reason}); run it without --graphs"
+            ) from None
+        finally:  # what the schedule and checkpoints know stays a number
+            for group, rate in zip(groups, rates, strict=True):
+                group.update(lr=rate, capturable=False)
         self.graph = graph
 
 

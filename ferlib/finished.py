@@ -20,7 +20,7 @@ from ferlib.device import resolve_precision
 from ferlib.engine import predict
 from ferlib.errors import BadUsage, FerlibError
 from ferlib.experiments import Experiment, Published, get
-from ferlib.models import build
+from ferlib.models import build, start
 from ferlib.pixels import Pixels, load_data
 
 TOLERANCE = 0.05  # see `compare`
@@ -109,7 +109,8 @@ def row_of(facts: Mapping[str, Any]) -> Experiment:
 
 def load_model(row: Experiment, classes: int, channels: int, weights: Path) -> nn.Module:
     """The row's network with the weights of a safetensors file; FerlibError where they do not fit."""
-    model = build(row.model, classes=classes, channels=channels, size=row.size, **row.variant)
+    with start.at_random():
+        model = build(row.model, classes=classes, channels=channels, size=row.size, **row.variant)
     try:
         return checkpoint.load_weights(model, weights).eval()
     except (OSError, RuntimeError, SafetensorError) as error:

@@ -21,7 +21,7 @@ from ferlib.experiments import Experiment
 from ferlib.explain import batches, grad_cam, grad_cams, module_attention
 from ferlib.maps import COARSEST, deepest
 from ferlib.measures_file import numbers
-from ferlib.models import build
+from ferlib.models import build, start
 from ferlib.pixels import Pixels
 from ferlib.stages import layers_of
 from ferlib.train import add_run_options
@@ -153,10 +153,9 @@ def randomised(
 
 def fresh_like(row: Experiment, classes: int, channels: int, device: torch.device) -> nn.Module:
     """The row's network with random weights, as a training would begin without pretraining."""
-    variant = {**row.variant, "pretrained": False} if "pretrained" in row.variant else row.variant
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), start.at_random():
         torch.manual_seed(SEED)
-        model = build(row.model, classes=classes, channels=channels, size=row.size, **variant)
+        model = build(row.model, classes=classes, channels=channels, size=row.size, **row.variant)
     return model.to(device).eval()
 
 

@@ -98,6 +98,8 @@ class Pixels:
         self.size = None if size == images.shape[-1] else size
         options = dict(preprocess or {})
         self.channels = int(options.pop("channels", images.shape[1]))
+        self.luma = torch.tensor(LUMA, device=device).view(1, 3, 1, 1)
+        self.imagenet = [torch.tensor(v, device=device).view(1, -1, 1, 1) for v in IMAGENET]
         self.standardise = options.pop("standardise", None)
         if options or self.standardise not in (None, "image", "imagenet", "symmetric"):
             raise FerlibError(
@@ -123,14 +125,14 @@ class Pixels:
             mean, deviation = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), correction=0, keepdim=True)
             x = (x - mean) / (deviation + 1e-6)
         if x.shape[1] == 3 and self.channels == 1:
-            x = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+            x = (x * self.luma).sum(1, keepdim=True)
         elif x.shape[1] != self.channels:
             x = x.expand(-1, self.channels, -1, -1)
         if self.standardise == "symmetric":
             x = 2 * x - 1
         if self.standardise == "imagenet":
-            mean, deviation = (x.new_tensor(v).view(1, -1, 1, 1) for v in IMAGENET)
-            x = (x - mean[:, : x.shape[1]]) / deviation[:, : x.shape[1]]
+            mean, deviation = (v[:, : x.shape[1]] for v in self.imagenet)
+            x = (x - mean) / deviation
         return x.contiguous(memory_format=torch.channels_last)
 
 

@@ -64,7 +64,11 @@ def run_all(pairs: Sequence[tuple[Experiment, int]], options: argparse.Namespace
                     child.send_signal(signal.SIGTERM)
                 passed_on = True
             for child in [c for c in running if c.poll() is not None]:
-                ended.setdefault(child.returncode, []).append(running.pop(child))
+                # a child that the signal met before it listened had not begun
+                status = (
+                    EXIT_STOPPED if passed_on and child.returncode == -signal.SIGTERM else child.returncode
+                )
+                ended.setdefault(status, []).append(running.pop(child))
                 bar.update(1)
             time.sleep(POLL_SECONDS if running else 0)
     return summary(ended)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,16 @@ from ferlib.weights import Ready
 # FER2013 the box of a face is a little higher than the image (results/detection.json): 1.04 and 1.05 times.
 MARGIN = -0.02
 PIXELS = 50_000_000  # of the largest picture that is read
+# what Pillow's readers raise for damaged files
+DAMAGED = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 def read_image(source: Path | bytes) -> np.ndarray:
@@ -42,7 +53,7 @@ def read_image(source: Path | bytes) -> np.ndarray:
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError:
         raise FerlibError(f"{name}: no such file") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         reason = str(error).partition("\n")[0]
         raise FerlibError(f"{name}: cannot be read as a picture ({reason}); try a PNG or JPEG") from None
 

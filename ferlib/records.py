@@ -241,13 +241,22 @@ def write(
     text = lines(record)
     with writing(path), one_writer(path.parent):
         heal(path)
-        if path.exists() and evidence(read(path)) > evidence(record):
+        if path.exists() and evidence_of(path) > evidence(record):
             raise RecordError(f"{path}: holds a run with more evidence and is kept; write to another folder")
         waiting = path.with_suffix(".npz.new")
         write_atomically(waiting, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
         write_atomically(path, lambda file: file.write(text))
         os.replace(waiting, path.with_suffix(".npz"))
     return path
+
+
+def evidence_of(path: Path) -> tuple[float, ...]:
+    """`evidence` of the record at ``path``; none of a damaged one, which is kept beside as ``<name>.damaged``."""
+    try:
+        return evidence(read(path))
+    except RecordError:
+        os.replace(path, path.with_name(f"{path.name}.damaged"))
+        return ()
 
 
 def heal(path: Path) -> None:
@@ -267,10 +276,12 @@ def heal(path: Path) -> None:
 
 def load_all(results: Path | str, experiment: str) -> list[dict[str, Any]]:
     """All records of one experiment in order of their seeds; an empty list where there are none."""
-    paths = sorted(
-        (Path(results) / experiment).glob("seed*.json"), key=lambda p: int(p.stem.removeprefix("seed"))
-    )
-    return [read(p) for p in paths]
+    numbered = {
+        int(number): path
+        for path in (Path(results) / experiment).glob("seed*.json")
+        if (number := path.stem.removeprefix("seed")).isdigit()
+    }
+    return [read(path) for _, path in sorted(numbered.items())]
 
 
 def state_of(results: Path | str, experiment: str, seed: int) -> str:

@@ -67,8 +67,13 @@ def run(
         job = prepare(row, seed, data, settings, stop or Stop())
         if job.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(job.device)
-        state = begin(job, len(data.classes))
-        stopped = fit(job, state)
+        try:
+            state = begin(job, len(data.classes))
+            stopped = fit(job, state)
+        except torch.OutOfMemoryError:
+            raise FerlibError(
+                f"{job.name}: no memory left on {job.device}, the last checkpoint is kept; use fewer --jobs"
+            ) from None
         return write_record(job, state, stopped, data, original or row)
 
 

@@ -253,10 +253,11 @@ def from_run(
 
 def from_checkpoint(row: Experiment, classes: int, channels: int, path: Path) -> nn.Module:
     """The row's network as a checkpoint of its training has it, the newest epoch's."""
-    from ferlib.models import build
+    from ferlib.models import build, start
 
     content = checkpoint.read(path)
-    model = build(row.model, classes=classes, channels=channels, size=row.size, **row.variant)
+    with start.at_random():
+        model = build(row.model, classes=classes, channels=channels, size=row.size, **row.variant)
     try:
         model.load_state_dict(content["model"])
     except (KeyError, RuntimeError) as error:

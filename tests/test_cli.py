@@ -41,6 +41,12 @@ def test_list_as_json_names_every_experiment_and_seed(tmp_path):
     assert {row["state"] for row in rows} == {"none"}
 
 
+def test_costs_of_a_gpu_are_told_where_there_is_none():
+    result = call("list", "--device", "cuda:1", "--json", "--paper", "se_cnn")
+    assert result.exit_code == 0 and len(json.loads(result.stdout)) > 3
+    assert call("list", "--device", "quantum").exit_code == 1
+
+
 def test_list_ends_with_counts_of_all_runs_by_paper_and_dataset():
     """The counts take in the runs with a full record also where the lines above leave them out."""
     lines = call("list", "--pending", "--paper", "se_cnn").stdout.splitlines()

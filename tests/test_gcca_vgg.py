@@ -13,10 +13,11 @@ from nets import overfitted
 from torch import nn
 from torchvision.models import vgg16, vgg16_bn
 from torchvision.models._api import WeightsEnum
+from torchvision.transforms.v2.functional import normalize
 
 from ferlib.errors import FerlibError
-from ferlib.models import build, count_multiply_adds, count_parameters
-from ferlib.models.gcca_parts import resize, stochastic_pool
+from ferlib.models import build, count_multiply_adds, count_parameters, start
+from ferlib.models.gcca_parts import ImageNetPixels, resize, stochastic_pool
 from ferlib.models.gcca_vgg import (
     BLOCKS,
     COMPONENTS,
@@ -526,3 +527,31 @@ def test_weights_that_cannot_be_had_give_one_line(monkeypatch, error):
     with pytest.raises(FerlibError, match=r"vgg16.*pretrained=False") as raised:
         make(1, pretrained=True)
     assert "\n" not in str(raised.value)
+
+
+def test_other_weights_need_no_imagenet(monkeypatch):
+    """A network whose weights come from a file is built as for ImageNet's, colours and all, without fetching them."""
+
+    def fetch(*_, **__):
+        raise AssertionError("nothing is to be fetched")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fetch)
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", fetch)
+    with start.at_random():
+        net = make(2, pretrained=True)
+        for name in ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "a_mobilenet"):
+            build(name, classes=7, pretrained=True)
+    assert next(net.backbone.parameters()).shape[1] == 3 and start.fetched()
+    with pytest.raises(AssertionError, match="nothing is to be fetched"):
+        build("mobilenet_v1", classes=7, pretrained=True)
+
+
+def test_imagenet_pixels_against_torchvision():
+    x = torch.rand(2, 3, 5, 4)
+    expected = normalize(x, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    assert torch.allclose(ImageNetPixels()(x), expected)
+    grey = ImageNetPixels()(x[:, :1])
+    assert torch.allclose(
+        grey, normalize(x[:, :1].expand(-1, 3, -1, -1), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    )
+    assert not ImageNetPixels().state_dict()

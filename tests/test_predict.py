@@ -57,6 +57,18 @@ def test_what_is_no_picture_is_told_in_one_line(content):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "raised", [RuntimeError("bad frame"), EOFError("no more"), NotImplementedError("DXT9")]
+)
+def test_what_a_reader_of_damaged_pictures_raises_is_told_in_one_line(monkeypatch, raised):
+    def fail(*_):
+        raise raised
+
+    monkeypatch.setattr(predict.Image, "open", fail)
+    with pytest.raises(FerlibError, match="cannot be read as a picture"):
+        predict.read_image(b"anything")
+
+
 def test_a_picture_of_too_many_pixels_is_not_decoded(monkeypatch):
     monkeypatch.setattr(predict, "PIXELS", 99)
     with pytest.raises(FerlibError, match="10x10 pixels are too many"):

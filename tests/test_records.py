@@ -129,9 +129,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
+def test_a_damaged_record_does_not_cost_the_run_that_replaces_it(tmp_path):
+    path = write(tmp_path)
+    path.write_text("{")
+    assert records.read(write(tmp_path))["reproducible"]["epochs_run"] == 5
+    assert (path.parent / "seed0.json.damaged").read_text() == "{"
+
+
 def test_load_all_sorts_by_number(tmp_path):
     for seed in (10, 2, 0):
         write(tmp_path, seed=seed)
+    (tmp_path / "toy" / "seed0 copy.json").write_text("{}")  # not the name of a record
     assert [r["reproducible"]["seed"] for r in records.load_all(tmp_path, "toy")] == [0, 2, 10]
     assert records.load_all(tmp_path, "nothing") == []
 

@@ -13,6 +13,7 @@ from toy import ROW, settings, toy
 from ferlib import checkpoint, device, engine, outcome, records, train
 from ferlib.errors import FerlibError, RecordError
 from ferlib.experiments import EXPERIMENTS, get
+from ferlib.interrupt import Interrupted, Stop
 from ferlib.pixels import Pixels, fewer
 
 
@@ -244,6 +245,105 @@ def test_a_folder_that_cannot_be_written_is_told_before_training(tmp_path):
     with pytest.raises(RecordError, match="choose another folder"):
         train.run(ROW, 0, settings(tmp_path), data=toy())
     assert not (tmp_path / "runs").exists()
+
+
+def test_no_memory_is_told_in_one_line(tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+
+    monkeypatch.setattr(engine, "train_step", full)
+    with pytest.raises(FerlibError, match=r"seed 0: no memory left on cpu.*fewer --jobs$"):
+        train.run(ROW, 0, settings(tmp_path), data=toy())
+
+
+def test_random_numbers_of_another_kind_of_device_are_refused(tmp_path, monkeypatch):
+    """A GPU's generator has a state of 16 bytes; a checkpoint within an epoch holds one."""
+    stopped = Stop(budget=0)
+    with pytest.raises(Interrupted):
+        train.run(ROW, 0, settings(tmp_path), data=toy(), stop=stopped)
+    read = checkpoint.newest
+
+    def elsewhere(*given):
+        content = read(*given)
+        content["progress"]["streams"]["moves"] = torch.zeros(16, dtype=torch.uint8)
+        return content
+
+    monkeypatch.setattr(checkpoint, "newest", elsewhere)
+    with pytest.raises(FerlibError, match=r"another kind of device.*or --restart"):
+        train.run(ROW, 0, settings(tmp_path), data=toy())
+
+
+class Recorder:
+    """Stands for what CUDA has: streams, a graph whose replay runs what was captured."""
+
+    captured = None
+
+    def register_generator_state(self, _):
+        pass
+
+    def replay(self):
+        self.captured()
+
+    def wait_stream(self, _):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return False
+
+
+def test_a_graphed_step_reads_the_rate_that_the_schedule_sets(tmp_path, monkeypatch):
+    """On a stand-in for CUDA: steps as they are, then one captured with the rate on the device, then replays."""
+    for name in ("Stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: Recorder())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda *_: Recorder())
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: Recorder())
+    monkeypatch.setattr(torch.cuda, "graph", lambda _: Recorder())
+    seen, row = [], ROW
+    job = engine.prepare(row, 0, toy(), settings(tmp_path), Stop())
+    state = engine.start(row, 0, 7, job.parts["train"].channels, job.device)
+    group = state.optimiser.param_groups[0]
+    first = group["lr"]
+
+    def step(_, state, index, copies):
+        seen.append((type(group["lr"]), float(group["lr"]), group.get("capturable", False)))
+
+    monkeypatch.setattr(engine, "train_step", step)
+    graphed = engine.GraphedStep(job, state)
+    index, copies = torch.arange(row.batch), torch.zeros(row.batch, dtype=torch.bool)
+    for k in range(3):
+        group["lr"] = first / (k + 1)  # a rate that changes with each step captures once all the same
+        graphed(job, state, index, copies)
+    assert [kind for kind, *_ in seen] == [float, float, float, torch.Tensor]
+    assert seen[-1][1:] == (pytest.approx(first / 3), True)
+    assert group["lr"] == first / 3 and not group["capturable"]
+    replays = []
+    graphed.graph.captured = lambda: replays.append(float(graphed.rate))
+    group["lr"] = 0.125
+    graphed(job, state, index, copies)
+    assert replays == [0.125] and len(seen) == 4
+    graphed(job, state, index[:3], copies[:3])  # the rest of an epoch
+    assert len(seen) == 5 and seen[-1][0] is float
+
+
+def test_what_cannot_be_captured_says_so(tmp_path, monkeypatch):
+    for name in ("Stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: Recorder())
+    monkeypatch.setattr(torch.cuda, "graph", lambda _: Recorder())
+    job = engine.prepare(ROW, 0, toy(), settings(tmp_path), Stop())
+    state = engine.start(ROW, 0, 7, job.parts["train"].channels, job.device)
+
+    def refuse(*_):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(engine, "train_step", refuse)
+    with pytest.raises(
+        FerlibError, match=r"no CUDA graph of its step \(operation.*capturing\); run it without"
+    ):
+        engine.GraphedStep(job, state).capture(job, state)
+    assert isinstance(state.optimiser.param_groups[0]["lr"], float)
 
 
 def test_the_recorded_command_names_no_path(finished):

@@ -105,7 +105,8 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
         if not values:
             continue
         rates, n = [v for v, _ in values], values[0][1]
-        worth = independent(parts, reading) if claim.quantity == ACCURACY else n
+        whole = n == parts[0]["result"][reading]["n"]
+        worth = independent(parts, reading) if whole else n
         d, low, high = (100 * x for x in difference_interval(rates, claim.value / 100, worth))
         verdicts[reading] = by_interval(d, low, high)
         if shown is None:
@@ -293,7 +294,7 @@ def unpaired_gain(other: Experiment, row: Experiment, results: Path | str, readi
     parts = [tables.parts_of(results, r.id) for r in (other, row)]
     rates = [[float(p["result"][reading]["accuracy"]) for p in found] for found in parts]
     first, second = (float(np.mean(of_row)) for of_row in rates)
-    n, n_first = (int(found[0]["result"][reading]["n"]) for found in reversed(parts))
+    n_first, n = (independent(found, reading) for found in parts)
     _, low, high = difference_interval(rates[1], first, n, n_first)
     low, high, _ = widened(second - first, low, high, rates[0], n_first)
     error = (high - low) / (2 * norm.ppf(0.975))
@@ -344,7 +345,10 @@ def from_network(claim: Claim, results: Path | str) -> Judgement:
 def from_audit(claim: Claim, results: Path | str) -> Judgement:
     """A count in the data, measured once (`ferlib data audit`) and kept in ``audit.json`` among the results."""
     path = Path(results) / "audit.json"
-    found: Any = json.loads(path.read_text()) if path.is_file() else {}
+    found: Any = {}
+    if path.is_file():
+        with records.reading(path, "ferlib data audit", "not measured yet"):
+            found = json.loads(path.read_text())
     found = found.get("reproducible", found)
     for step in claim.experiment.split("."):
         found = found.get(step) if isinstance(found, dict) else None

@@ -64,8 +64,12 @@ def find_root(root: str | os.PathLike[str] | None = None) -> Path:
     """``root``, or the folder that ``FERLIB_DATA`` names; DataError where there is none."""
     chosen = os.fspath(root) if root is not None else os.environ.get("FERLIB_DATA", "")
     if not chosen:
-        raise DataError("no data folder given: pass root=DIR (--root DIR) or set FERLIB_DATA=DIR")
+        raise DataError(
+            "no data folder given: pass root=DIR (--root or --data-root DIR) or set FERLIB_DATA=DIR"
+        )
     folder = Path(chosen).expanduser()
     if not folder.is_dir():
-        raise DataError(f"data folder {folder} does not exist: correct root (--root) or FERLIB_DATA")
+        raise DataError(
+            f"data folder {folder} does not exist: correct root (--root or --data-root) or FERLIB_DATA"
+        )
     return folder

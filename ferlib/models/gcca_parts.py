@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import VGG16_BN_Weights, VGG16_Weights
-from torchvision.transforms.v2 import Normalize
 
 from ferlib.errors import FerlibError
+from ferlib.models import start
 
 
 def conv(c_in: int, c: int, kernel: int = 3, std: float | None = None) -> nn.Conv2d:
@@ -49,18 +49,25 @@ def stochastic_pool(x: Tensor, training: bool) -> Tensor:
     return a.gather(2, place).squeeze(2)
 
 
-class ImageNetPixels(Normalize):
+class ImageNetPixels(nn.Module):
     """Pixels in [0, 1] (N, 1 or 3, H, W) -> (N, 3, H, W) as torchvision's ImageNet weights expect them."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self) -> None:
-        super().__init__([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+        super().__init__()
+        for name, values in (("mean", [0.485, 0.456, 0.406]), ("deviation", [0.229, 0.224, 0.225])):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.expand(-1, 3, -1, -1))
+        return (x.expand(-1, 3, -1, -1) - self.mean) / self.deviation
 
 
 def load_imagenet(blocks: nn.Module, norm: bool) -> None:
     """Put torchvision's VGG16 weights into ``blocks``; FerlibError if they can be neither found nor fetched."""
+    if not start.fetched():
+        return
     weights = (VGG16_BN_Weights if norm else VGG16_Weights).IMAGENET1K_V1
     try:
         theirs = weights.get_state_dict(progress=False, check_hash=True)

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision import models as torchvision_models
 
 from ferlib.errors import FerlibError
+from ferlib.models import start
 from ferlib.models.layers import Dropout, Linear, global_average
 from ferlib.models.se_cnn import keras_init
 
@@ -120,6 +121,8 @@ def load_imagenet_v1(model: nn.Module) -> None:
     Works for any net whose `ConvNorm` layers are MobileNetV1's in order; the rest keeps its start. The
     kernels were trained on pixels in [-1, 1]. FerlibError where the file cannot be downloaded.
     """
+    if not start.fetched():
+        return
     layers = [m for m in model.modules() if isinstance(m, ConvNorm)]
     names = ["conv_stem", *(f"layer.{i}" for i in range(26))]
 
@@ -214,7 +217,8 @@ class TorchvisionMobileNet(nn.Module):
     ) -> None:
         super().__init__()
         check_input(channels, size)
-        net = self.download(dropout) if pretrained else self.make(weights=None, dropout=dropout)
+        fetch = pretrained and start.fetched()
+        net = self.download(dropout) if fetch else self.make(weights=None, dropout=dropout)
         for module in net.modules():
             if hasattr(module, "inplace"):
                 module.inplace = False
