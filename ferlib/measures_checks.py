@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ferlib.explain import batches
 from ferlib.pixels import Pixels
+from ferlib.recipe import settle
 from ferlib.stages import STAGES, evaluating, label
 
 STEPS = 12  # between no pixel and all pixels removed
@@ -122,26 +123,9 @@ def cascade(model: nn.Module, fresh: nn.Module, images: Tensor) -> Iterator[tupl
         yield name, net
 
 
-def recalibrate(model: nn.Module, images: Tensor, within: Collection[str] | None = None) -> None:
-    """Running means and variances of the batch normalisations from ``images``, in place; nothing else changes.
-
-    ``within``: of these parts only, None of all.
-    """
-    norms = [
-        m
-        for path, m in model.named_modules()
-        if isinstance(m, nn.modules.batchnorm._BatchNorm) and (within is None or part_of(path) in within)
-    ]
-    momenta = [norm.momentum for norm in norms]
-    with evaluating(model), torch.no_grad():
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # the plain mean
-            norm.train()
-        model(images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-        norm.eval()
+def recalibrate(model: nn.Module, images: Tensor, within: Collection[str]) -> None:
+    """`ferlib.recipe.settle` of the batch normalisations in the parts ``within``, in place."""
+    settle(model, images, [m for path, m in model.named_modules() if part_of(path) in within])
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ settle     n           before evaluation, the statistics of batch normalisation 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -53,12 +53,14 @@ def averaged(model: nn.Module, recipe: Mapping[str, Any]) -> AveragedModel | Non
 
 
 @torch.no_grad()
-def settle(model: nn.Module, x: Tensor) -> None:
-    """Give every batch normalisation of ``model`` the statistics of ``x`` (N, C, H, W); nothing else changes.
+def settle(model: nn.Module, x: Tensor, chosen: Collection[nn.Module] | None = None) -> None:
+    """Give every batch normalisation of ``model``, or the ``chosen`` ones, the statistics of ``x`` (N, C, H, W).
 
-    As torch's `update_bn`, but dropout stays off, so that no random number is drawn.
+    Nothing else changes. As torch's `update_bn`, but dropout stays off, so that no random number is drawn.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if chosen is not None:
+        norms = [norm for norm in norms if norm in chosen]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
