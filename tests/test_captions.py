@@ -95,11 +95,12 @@ def judged(check, verdict):
 
 
 def test_of_verdicts_those_that_need_training_apart():
-    counted = [judged("parameters", "reproduced")] * 3 + [judged("arithmetic", "contradicts itself")]
+    counted = [judged("parameters", "reproduced")] * 3 + [judged("record", "contradicts itself")]
     trained = [judged("record", "lower")] * 2 + [judged("order", "not shown")]
     waiting = [judged("record", "not run: compute"), judged("record", "not testable")]
     assert captions.verdicts(counted + trained + waiting) == (
-        "7 of 9 claims have a verdict. 4 of them need no training (counts, sizes, sums): 3 “reproduced”, "
+        "7 of 9 claims have a verdict. 4 of them need no training (counts, sizes, sums, and where a paper "
+        "contradicts itself): 3 “reproduced”, "
         "1 “contradicts itself”. 3 of them rest on training runs: 2 “lower”, 1 “not shown”."
     )
     assert captions.verdicts(waiting) == "None of the 2 claims has a verdict yet."
@@ -275,7 +276,7 @@ def test_classes_come_in_one_order_whatever_a_dataset_calls_them():
 
 def test_of_findings_the_commonest_class():
     frame = pd.DataFrame({"unclear": [2, 1], "typing slip": [1, 0]}, index=["A", "B"])
-    assert captions.overview(frame) == "4 findings, most of them of the class *unclear* (3)."
+    assert captions.overview(frame) == "4 findings, more of the class *unclear* (3) than of any other."
 
 
 def test_of_granularity_the_columns_that_are_possible():

@@ -30,7 +30,7 @@ SETTINGS = {
     "forensics.ipynb": ("a value near 0.05 is no discovery",),
     "evidence.md": ("narrower than ±3 points",),
     "gcca_vgg.ipynb": ("0.005 and 7 (section 2.6)", "which gain could its images show at 80 %?"),
-    "intro.md": ("Python 3.11",),
+    "intro.md": ("Python 3.11", "Python 3.12"),
     "ledger.ipynb": ("narrower than ± 3 points", "Below 0.05 the **direction holds**"),
     "msca_resnet.ipynb": (
         "constant rate 0.001",
@@ -42,7 +42,7 @@ SETTINGS = {
         "moved by up to 5 % of the side",
     ),
     "msca_resnet.py": ("15 % of {} frames", "15 % of the {} sequences"),
-    "running.md": ("Python 3.11",),
+    "running.md": ("Python 3.11", "Python 3.12"),
     "se_cnn.ipynb": ("we take 10 % of the side", "shift of up to 10 % of the side"),
 }
 
