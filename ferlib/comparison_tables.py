@@ -160,11 +160,13 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> st
     alike = " and ".join(f"{_lead(*mean)} ({DATASETS[name]})" for name, mean in means.items())
     typical = float(np.median(published))
     size = f"a gain of {typical:.2f} points, the median of those printed, is"
+    left_out = _left_out(found, means)
     shown = [name for name, (_, test) in means.items() if test["low"] > 0]
     if shown:
         held = f"So attention is shown to help on {chapters.listed(DATASETS[name] for name in shown)}"
     elif max(test["high"] for _, test in means.values()) < typical:
-        held = f"So attention is not shown to help, and {size} unlikely"
+        whose = " for networks that were trained to their end" if left_out else ""
+        held = f"So attention is not shown to help, and {size} unlikely{whose}"
     else:
         held = f"So attention is not shown to help, though {size} not excluded"
     every = [t for name in means for t in found[name].values() if not t.reduced]
@@ -172,8 +174,7 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> st
     few = f"{chapters.some(min(seeds), 'seed')} {'each' if len(seeds) == 1 else 'of some networks'}"
     return (
         f"{own} Trained alike and to their end, networks with attention lie on average {alike}."
-        f"{_left_out(found, means)} {held}"
-        + (f"; with {few} this is provisional." if min(seeds) < ENOUGH_SEEDS else ".")
+        f"{left_out} {held}" + (f"; with {few} this is provisional." if min(seeds) < ENOUGH_SEEDS else ".")
     )
 
 
@@ -194,16 +195,20 @@ def _left_out(found: Mapping[str, dict[str, Tested]], means: Mapping[str, Any]) 
     names = list(dict.fromkeys(title(one.name) for pairs in slow.values() for one in pairs))
     short = {name: DATASETS[name].split(",")[0] for name in slow}
     limits = " or ".join(f"{100 * FITTED[name]:.0f} % ({short[name]})" for name in slow)
-    every = []
+    with_them, reach = [], []
     for name in slow:
         if (whole := overall(found[name])) is not None:
-            low, high = across(found[name])
-            mean = chapters.signed(whole[1]["mean"])
-            every.append(f"{mean} ({short[name]}; {low:+.1f} to {high:+.1f} as the pairs differ)")
-    return (
-        f" That leaves out {chapters.listed(names)}, which or whose twin fits less than {limits} of its training "
-        f"images by then{f'; with it the averages are {chapters.listed(every)} points' if every else ''}."
-    )
+            with_them.append(chapters.signed(whole[1]["mean"]))
+            reach.append("{:+.1f} to {:+.1f}".format(*across(found[name])))
+    verb, its = ("is", "it or its twin fits") if len(names) == 1 else ("are", "they or their twins fit")
+    text = f" {chapters.listed(names)} {verb} not among them: {its} less than {limits} of the training images by then."
+    if with_them:
+        them = "it" if len(names) == 1 else "them"
+        text += (
+            f" With {them} the mean is {chapters.listed(with_them)} points, but the pairs then "
+            f"differ so much that it is known to within {chapters.listed(reach)} only."
+        )
+    return text
 
 
 def _lead(pairs: int, test: Mapping[str, float]) -> str:
