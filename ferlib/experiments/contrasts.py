@@ -109,6 +109,12 @@ CONTRASTS = (
         "a_mobilenet-ckplus-no_center-scratch48",
         "center loss, not cross-entropy alone",
     ),
+    Contrast(
+        "detail",
+        "a_mobilenet-ckplus-linear_all-scratch48",
+        "a_mobilenet-ckplus-a_mobilenet-scratch48",
+        "linear depthwise output in all blocks, not in the improved ones alone",
+    ),
     Contrast("detail", "se_cnn-se-same", "se_cnn-se", "convolutions padded, not unpadded"),
     Contrast("detail", "se_cnn-se", "se_cnn-se-nodropout", "dropout, not none"),
     Contrast(
