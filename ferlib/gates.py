@@ -39,6 +39,9 @@ SCROLL = """async () => {
 }"""
 TOP = "() => scrollTo({ top: 0, behavior: 'instant' })"
 SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+STILL = (
+    "*, *::before, *::after { transition: none !important; animation: none !important; }"  # colours at once
+)
 THEME = "theme => { document.documentElement.dataset.theme = theme; document.documentElement.dataset.mode = theme; }"
 
 
@@ -154,9 +157,10 @@ def look(page: Page, name: str, origin: str) -> Visit:
     page.evaluate(SCROLL)  # images further down wait for the reader
     visit.settle(page)
     page.evaluate(TOP)
+    page.add_style_tag(content=STILL)
     for theme in ("light", "dark"):
         page.evaluate(THEME, theme)
-        page.wait_for_timeout(250)  # colours fade over
+        page.wait_for_timeout(250)  # styles settle
         for finding in accessibility(page):
             visit.note(f"{theme}: {finding}")
     page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
