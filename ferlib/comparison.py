@@ -23,10 +23,9 @@ from ferlib.cost import channels_of
 from ferlib.couples import couple, in_points
 from ferlib.evaluate import (
     holm,
-    mean_interval,
     paired_seeds,
+    seeds_interval,
     student_interval,
-    worth,
 )
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.experiments.comparison import FOLDS, NETWORKS, PAPER
@@ -60,9 +59,7 @@ class Tested:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """95 % of the mean over seeds: for other test images (subjects on CK+48) and, of several seeds, other seeds."""
-        return mean_interval(
-            [float(run.mean()) for run in self.correct], [worth(run, self.clusters) for run in self.correct]
-        )
+        return seeds_interval(self.correct, self.clusters)
 
 
 def rows_of(name: str, dataset: str) -> list[Experiment]:

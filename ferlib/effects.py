@@ -23,11 +23,10 @@ from ferlib.errors import FerlibError
 from ferlib.evaluate import (
     accuracy_interval,
     by_cluster,
-    mean_interval,
     paired_seeds,
     percentiles,
     resampled_means,
-    worth,
+    seeds_interval,
 )
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.experiments.contrasts import CONTRASTS, HEADS, Contrast
@@ -288,9 +287,7 @@ def gap(ids: Sequence[str], results: Path | str, reading: str = "val_selected") 
     if found is None or published is None:
         return effect
     ours = float(found.correct.mean())
-    low, high = mean_interval(
-        [float(run.mean()) for run in found.correct], [worth(run, found.clusters) for run in found.correct]
-    )
+    low, high = seeds_interval(found.correct, found.clusters)
     return replace(
         effect,
         points=published - 100 * ours,
@@ -448,10 +445,9 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
     wait = len(of_kind) - len(found)
     if not found:
         return f"**{_upper(name)}.** Not measured yet: {chapters.some(wait, 'comparison')} whose runs are missing."
-    best = [e for e in found if BEST_EPOCHS in e.what]
-    span = _span([e for e in found if e not in best]) + (
-        f"; at the {BEST_EPOCHS} {_span(best)}" if best else ""
-    )
+    chosen, best = ([e for e in found if (BEST_EPOCHS in e.what) == at_best] for at_best in (False, True))
+    spans = ([_span(chosen)] if chosen else []) + ([f"at the {BEST_EPOCHS} {_span(best)}"] if best else [])
+    span = "; ".join(spans)
     places = ", ".join(dict.fromkeys(f"{NAMES[e.paper]} on {e.dataset}" for e in found))
     if shortened := sum(e.reduced for e in found):
         places += "; from shortened runs" if shortened == len(found) else "; partly from shortened runs"

@@ -221,12 +221,13 @@ def train_epoch(job: Job, state: State, epoch: int) -> tuple[float, float]:
                 state.schedule.step_begin(epoch * len(batches) + step)
                 (state.graphed or train_step)(job, state, index, copies)
             progress.step = step + 1
+            job.stop.expect(time.perf_counter() - began)
             due = bool(job.stop.reason()) or time.monotonic() - state.saved > job.settings.save_seconds
             if device.type == "cuda" and (due or progress.step == len(batches)):
                 torch.cuda.synchronize(device)  # steps were only queued: time them to their end
+                job.stop.expect(time.perf_counter() - began)
             progress.seconds += time.perf_counter() - began
             bar.update(len(index))
-            job.stop.expect(time.perf_counter() - began)
             if due:
                 progress.streams = get_streams(state.moves, device)
                 save(job, state)

@@ -116,6 +116,11 @@ def mean_interval(by_seed: Sequence[float], independent: Sequence[int]) -> tuple
     return max(low, 0.0), min(high, 1.0)
 
 
+def seeds_interval(correct: np.ndarray, cluster: np.ndarray) -> tuple[float, float]:
+    """`mean_interval` of the accuracy over ``correct`` (seeds, N): for other seeds and clusters (N,) of images."""
+    return mean_interval([float(run.mean()) for run in correct], [worth(run, cluster) for run in correct])
+
+
 def bounds(rate: float, independent: Sequence[int]) -> tuple[float, float]:
     """Wilson's 95 % bounds of ``rate`` over the mean of ``independent`` images; the number right may be a fraction."""
     from statsmodels.stats.proportion import proportion_confint
