@@ -2,11 +2,13 @@
 
 import functools
 import os
+import re
 import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from ferlib import book, explorer
@@ -15,9 +17,16 @@ from ferlib.book import building
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = os.environ.get("FERLIB_CACHE")  # before tests/conftest.py sets one of its own
 PAGES = ("explorer", "your_face")
-TOC = "format: jb-book\nroot: book/intro\nchapters:\n" + "".join(
-    f"- file: book/{p}\n" for p in (*PAGES, "references")
+# The chapters that the two pages link to: here each is a heading alone.
+CHAPTERS = sorted(
+    {
+        c
+        for p in PAGES
+        for c in re.findall(r"\]\(\.\./notebooks/(\w+)\.ipynb", (ROOT / f"book/{p}.md").read_text())
+    }
 )
+FILES = [f"book/{p}" for p in (*PAGES, "references")] + [f"notebooks/{c}" for c in CHAPTERS]
+TOC = "format: jb-book\nroot: book/intro\nchapters:\n" + "".join(f"- file: {f}\n" for f in FILES)
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +54,10 @@ def html(data, tmp_path_factory):
     shutil.copy(ROOT / "_config.yml", src)
     (src / "_toc.yml").write_text(TOC)
     (src / "book" / "intro.md").write_text("# A trial\n")
+    (src / "notebooks").mkdir()
+    for chapter in CHAPTERS:
+        cell = nbformat.v4.new_markdown_cell(f"# {chapter}")
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), src / "notebooks" / f"{chapter}.ipynb")
     found = building.sphinx(src, work)
     assert book.check(found, src / "_toc.yml") == []
     return found
