@@ -1,4 +1,4 @@
-"""What the chapters of the papers have in common: from rows and records to the tables they show, and their run.
+"""What the chapters of the papers have in common: from rows and records to the tables they show.
 
 A chapter names its rows and says what its paper says in words; the tables are made here, so that five chapters
 read alike. Nothing in them is typed.
@@ -7,7 +7,7 @@ read alike. Nothing in them is typed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,8 @@ from IPython.display import Markdown, display
 
 from ferlib import records, tables
 from ferlib.couples import couple
-from ferlib.errors import FerlibError
 from ferlib.evaluate import accuracy_interval, holm, mean_interval, paired_clusters, welch
-from ferlib.experiments import EXPERIMENTS, Experiment, quick
+from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.forensics import compatible_counts
 from ferlib.typeset import typeset, typeset_cells
 
@@ -104,63 +103,6 @@ def granularity(printed: Mapping[str, str], sizes: Sequence[int]) -> pd.DataFram
             for name, text in printed.items()
         ]
     )
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Running a chapter
-# ---------------------------------------------------------------------------------------------------------
-
-
-def run(
-    rows: Sequence[Experiment],
-    *,
-    profile: str,
-    data_root: str | None,
-    device: str,
-    seed: int,
-    retrain: bool,
-    results_dir: str,
-    changes: Mapping[str, Any] | None = None,
-) -> dict[str, dict[str, Any]]:
-    """The chapter's own run of ``rows``.
-
-    ``profile='full'`` trains each row that has no full record of ``seed`` (all of them with ``retrain``) into
-    ``results_dir``, and returns nothing to show. ``'quick'`` trains a demonstration of each, on synthetic faces
-    or on a part of the reader's own, apart from the results; returns its records by name. ``changes`` are entries
-    of the rows that the demonstration has otherwise than `quick`.
-    Raises FerlibError for another profile.
-    """
-    from ferlib import train
-
-    if profile not in ("quick", "full"):
-        raise FerlibError(f"profile must be 'quick' or 'full', not {profile!r}")
-    settings = train.Settings(device=device, results=Path(results_dir), data_root=data_root, restart=retrain)
-    if profile == "full":
-        for row in (as_held(row, data_root) for row in rows):
-            if retrain or records.state_of(results_dir, row.id, seed) != "full":
-                train.run(row, seed, settings)
-        return {}
-    folder = Path("_build/runs/quick")
-    settings = replace(settings, results=folder / "records", runs=folder, restart=True)
-    shown = {}
-    for original in rows:
-        small = replace(quick(original, real=data_root is not None), **(changes or {}))
-        # a demonstration is no evidence: a shorter one may take the place of an older, longer one
-        records.path_of(settings.results, small.id, seed).unlink(missing_ok=True)
-        part = records.read(train.run(small, seed, settings, original=original))["reproducible"]
-        shown[f"{original.row} ({part['data']['name']}, {part['profile']})"] = part
-    return shown
-
-
-def as_held(row: Experiment, data_root: str | None) -> Experiment:
-    """The row; where FER2013 is held as class folders, which merge its test parts, the row for these if it exists."""
-    from ferlib.data import fer2013, find_root
-
-    merged = EXPERIMENTS.get(f"{row.id}-merged")
-    if merged is None:
-        return row
-    found = fer2013.find(find_root(data_root))
-    return merged if found and found[0] == "folders" else row
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -82,7 +82,8 @@ def newest(folder: Path, key: str, device: torch.device | str = "cpu") -> dict[s
             continue
         if content.get("key") != key:
             raise FerlibError(
-                f"{path}: checkpoint of another row, dataset or precision; use --restart or another --runs"
+                f"{path}: checkpoint of another row, dataset or precision; use --restart or another --runs "
+                "(in a notebook: another results_dir)"
             )
         for line in told:
             print(f"ferlib: {line}; going on from the one before", file=sys.stderr)
@@ -92,6 +93,11 @@ def newest(folder: Path, key: str, device: torch.device | str = "cpu") -> dict[s
     if told:
         raise FerlibError(f"{'; '.join(told)}; use --restart to begin again")
     return None
+
+
+def finished(folder: Path) -> bool:
+    """Whether a run has come to its end in this folder: its best weights lie there under their lasting name."""
+    return (folder / "best.safetensors").exists()
 
 
 def clear(folder: Path) -> None:

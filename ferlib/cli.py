@@ -87,6 +87,21 @@ def data_fetch(
     typer.echo(fetch(name, root))
 
 
+@data_app.command("import")
+def data_import(
+    source: Annotated[Path, typer.Argument(help="Folder with a folder of pictures for each class.")],
+    root: Annotated[Path, typer.Argument(help="Data folder to make, for --data-root.")],
+    no_detect: Annotated[
+        bool, typer.Option("--no-detect", help="Take the square in the middle: the pictures are faces alone.")
+    ] = False,
+    test: Annotated[float, typer.Option(help="Share of the pictures for testing.")] = 0.2,
+) -> None:
+    """Bring labelled pictures of your own into the form that the networks are trained on: 48 x 48 pixels, grey."""
+    from ferlib.data.own import bring
+
+    typer.echo(bring(source, root, detect=not no_detect, test=test))
+
+
 @app.command("list")
 def list_(
     pending: Annotated[bool, typer.Option("--pending", help="Only runs without a full record.")] = False,

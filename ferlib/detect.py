@@ -96,7 +96,7 @@ def detector() -> Any:
         from facenet_pytorch import MTCNN
     except ImportError:
         raise FerlibError(
-            f"face detection needs {PACKAGE}, which is not installed; pip install 'ferlib[detect]'"
+            f"face detection needs {PACKAGE}, which is not installed; pip install {PACKAGE}==2.5.3"
         ) from None
     return MTCNN(min_face_size=SMALLEST, thresholds=list(THRESHOLDS), factor=PYRAMID, keep_all=True)
 
@@ -324,7 +324,7 @@ def read(results: Path | str) -> dict[str, Any]:
 
 
 def arguments(prog: str = "python -m ferlib.detect") -> argparse.ArgumentParser:
-    about = "Face detection with MTCNN (needs the extra: pip install 'ferlib[detect]')."
+    about = "Face detection with MTCNN (needs facenet-pytorch 2.5.3)."
     parser = commands.parser(prog, about)
     subparser = parser.add_subparsers(dest="command", required=True).add_parser
     text = "In how many images of CK+48 and FER2013, which are face crops already, a face is found; some minutes."

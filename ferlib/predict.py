@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ferlib import commands, weights
+from ferlib.data.folders import eight_bits
 from ferlib.detect import Face, crop, find_faces
 from ferlib.errors import FerlibError
 from ferlib.recipe import with_mirror
@@ -50,7 +51,7 @@ def read_image(source: Path | bytes) -> np.ndarray:
                 raise FerlibError(
                     f"{name}: {image.width}x{image.height} pixels are too many; make it smaller"
                 )
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+            return np.array(eight_bits(ImageOps.exif_transpose(image)).convert("RGB"))
     except FileNotFoundError:
         raise FerlibError(f"{name}: no such file") from None
     except DAMAGED as error:

@@ -220,8 +220,13 @@ def read_predictions(path: Path | str) -> dict[str, np.ndarray]:
 def evidence(record: dict[str, Any]) -> tuple[int, float, int]:
     """What a record weighs: its profile's rank, then training images, then epochs; full records weigh the same."""
     part = record["reproducible"]
-    images = part["experiment"].get("dataset_options", {}).get("train_images") or float("inf")
-    return PROFILES.index(part["profile"]), images, 0 if part["profile"] == "full" else part["epochs_run"]
+    return weight(part["profile"], part["experiment"].get("dataset_options", {}), part["epochs_run"])
+
+
+def weight(profile: str, dataset_options: Mapping[str, Any], epochs: int) -> tuple[int, float, int]:
+    """`evidence` of a run of this profile over so many epochs."""
+    images = dataset_options.get("train_images") or float("inf")
+    return PROFILES.index(profile), images, 0 if profile == "full" else epochs
 
 
 def write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -92,16 +93,32 @@ def counts_for_tables(part: dict[str, Any]) -> bool:
 def parts_of(results: Path | str, identifier: str) -> list[dict[str, Any]]:
     """Reproducible parts of one experiment's records, by seed, as far as they may stand in a table.
 
-    On CK+ each result has an entry ``worth``: as how many independent images its test images count.
+    On CK+ each result has an entry ``worth``: as how many independent images its test images count. Seeds of
+    other images than the rest, such as of a reader's own copy, are left out with a warning: they have no common mean.
     """
     found = (r["reproducible"] for r in records.load_all(results, identifier))
-    parts = [part for part in found if counts_for_tables(part)]
+    parts = of_one_copy([part for part in found if counts_for_tables(part)])
     for part in parts:
         if part["data"]["name"] == "ckplus":
             path = records.path_of(results, identifier, part["seed"])
             for reading, result in part["result"].items():
                 result["worth"] = min(result["n"], _worth(path, part["predictions_sha256"], reading))
     return parts
+
+
+def of_one_copy(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that saw the images which the first full run saw, or the first run where none is full."""
+    if not parts:
+        return []
+    first = next((part for part in parts if part["profile"] == "full"), parts[0])
+    same = [part for part in parts if part["data"]["fingerprint"] == first["data"]["fingerprint"]]
+    if others := [str(part["seed"]) for part in parts if part not in same]:
+        warnings.warn(
+            f"{first['experiment']['id']}: seed {', '.join(others)} is of other images than seed {first['seed']} "
+            "and is left out; keep records of your own data in a results folder apart",
+            stacklevel=3,
+        )
+    return same
 
 
 @cache

@@ -20,7 +20,7 @@ from ferlib import checkpoint, commands, outcome, records
 from ferlib.checkpoint import load_weights
 from ferlib.data.dataset import FaceDataset
 from ferlib.data.duplicates import seen_in_training
-from ferlib.device import environment, keep_freed_memory
+from ferlib.device import environment, keep_freed_memory, resolve_device
 from ferlib.engine import (
     Job,
     Settings,
@@ -33,7 +33,7 @@ from ferlib.engine import (
     restore,
     start,
 )
-from ferlib.errors import BadUsage, FerlibError
+from ferlib.errors import BadUsage, FerlibError, RecordError
 from ferlib.experiments import Experiment, get, quick
 from ferlib.interrupt import EXIT_STOPPED, Busy, Interrupted, Stop, exclusive
 from ferlib.models import count_parameters
@@ -64,17 +64,43 @@ def run(
     with exclusive(checkpoint.folder_of(settings.runs, row.id, seed), f"{row.id} seed {seed}"):
         if data is None:
             data = load_data(row, settings.data_root)
-        job = prepare(row, seed, data, settings, stop or Stop())
-        if job.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(job.device)
+        not_in_vain(row, seed, data, settings, original or row)
+        device = resolve_device(settings.device)
         try:
+            job = prepare(row, seed, data, settings, stop or Stop())
+            if job.device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(job.device)
             state = begin(job, len(data.classes))
             stopped = fit(job, state)
         except torch.OutOfMemoryError:
             raise FerlibError(
-                f"{job.name}: no memory left on {job.device}, the last checkpoint is kept; use fewer --jobs"
+                f"{row.id} seed {seed}: no memory left on {device}, the last checkpoint is kept; close what else "
+                "uses it, use fewer --jobs, a row of smaller images (-scratch48), or --device cpu"
             ) from None
         return write_record(job, state, stopped, data, original or row)
+
+
+def not_in_vain(
+    row: Experiment, seed: int, data: FaceDataset, settings: Settings, original: Experiment
+) -> None:
+    """Refuse, before it trains, a run whose record could not take the place of the one that is there."""
+    path = records.path_of(settings.results, row.id, seed)
+    if not path.exists():
+        return
+    last = min(row.epochs, settings.epochs or row.epochs)
+    ends = ["last epoch" if last == row.epochs else f"capped at {last} epochs"]
+    ends += ["early stopping"] if row.early_stopping and row.early_stopping < last else []
+    counts = outcome.unpublished_counts(data)
+    best = max(
+        records.weight(
+            outcome.profile_of(row, original, data.name, last, end, counts)[0], row.dataset_options, last
+        )
+        for end in ends
+    )
+    if records.evidence_of(path) > best:
+        raise RecordError(
+            f"{path}: holds a run with more evidence than this one could have; use another --results folder"
+        )
 
 
 def begin(job: Job, classes: int) -> State:

@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ferlib import checkpoint, commands, finished, records
+from ferlib.data import is_there
 from ferlib.data.dataset import FaceDataset
 from ferlib.device import resolve_device, resolve_precision
 from ferlib.engine import predict
@@ -224,8 +225,8 @@ def from_run(
 ) -> Ready:
     """The network of a run, by its record and weights (default: the run's ``best.safetensors``).
 
-    With ``data_root`` its predictions of the first 64 test images are compared with the record's
-    (`finished.compare`); without, nothing can be compared, and ``facts["source"]`` says so.
+    Where ``data_root`` holds the dataset its predictions of the first 64 test images are compared with the record's
+    (`finished.compare`); elsewhere nothing can be compared, and ``facts["source"]`` says so.
     Raises FerlibError where record or weights are missing or do not belong together.
     """
     path = records.path_of(results, identifier, seed)
@@ -245,7 +246,7 @@ def from_run(
     ready = Ready(
         f"{identifier} seed {seed}", row, classes, channels, colour, SIDES.get(name, SIDE), model, facts
     )
-    if data_root is not None:
+    if data_root is not None and is_there(row.dataset, data_root):
         _compare(ready, load_data(row, data_root), path, part)
         facts["source"] = f"seed {seed}, weights compared with the record"
     return ready

@@ -234,7 +234,10 @@ def explore(
     """
     catalogue = Catalogue(Path(results), Path(runs), data_root, **folders)
     view = View(catalogue, data_root)
-    ready = catalogue.first(prefer)
-    for picker, (identifier, _) in zip(view.pickers, ready, strict=False):
-        picker.choose(catalogue.paper_of(identifier), identifier)
+    ready = iter(catalogue.first(prefer))
+    for side, picker in enumerate(view.pickers):
+        for identifier, _ in ready:  # weights that are there but cannot be loaded are passed over
+            picker.choose(catalogue.paper_of(identifier), identifier)
+            if view.explorer.networks[side]:
+                break
     return view

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from recorded import CLASSES, record
 
-from ferlib import chapters, records, train
+from ferlib import chapters, records
 from ferlib.couples import couple
-from ferlib.errors import FerlibError
 from ferlib.evaluate import cluster_bootstrap, metrics, welch, wilson
-from ferlib.experiments import EXPERIMENTS, get, quick
+from ferlib.experiments import EXPERIMENTS, get
 from ferlib.statements import (
     Matrix,
     Statement,
@@ -384,61 +382,3 @@ def test_welch_without_any_spread():
     found = welch([90.0, 90.0], [91.0, 91.0])
     assert found["difference"] == found["low"] == found["high"] == 1.0
     assert np.isnan(found["p"])
-
-
-# ---------------------------------------------------------------------------------------------------------
-# The chapter's own run
-# ---------------------------------------------------------------------------------------------------------
-
-HOW = {"data_root": None, "device": "cpu", "seed": 0, "retrain": False}
-
-
-def test_the_demonstration_is_apart_from_the_results(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        chapters,
-        "quick",
-        lambda row, real: replace(quick(row, real=real), epochs=1, dataset_options={"n": 70}, batch=32),
-    )
-    shown = chapters.run([BASELINE], profile="quick", results_dir="results", **HOW)
-    ((title, part),) = shown.items()
-    assert title == "baseline (synthetic, smoke)"
-    assert part["profile"] == "smoke"
-    assert not (tmp_path / "results").exists()
-
-
-def test_full_runs_only_what_has_no_full_record(tmp_path, monkeypatch):
-    record(tmp_path, BASELINE.id, **CKPLUS)
-    ran = []
-    monkeypatch.setattr(train, "run", lambda row, seed, settings: ran.append((row.id, seed)))
-    assert chapters.run([BASELINE, FULL], profile="full", results_dir=str(tmp_path), **HOW) == {}
-    assert ran == [(FULL.id, 0)]
-    chapters.run([BASELINE], profile="full", results_dir=str(tmp_path), **{**HOW, "retrain": True})
-    assert ran[1:] == [(BASELINE.id, 0)]
-
-
-def test_another_profile_is_refused(tmp_path):
-    with pytest.raises(FerlibError, match="'quick' or 'full', not 'fast'"):
-        chapters.run([BASELINE], profile="fast", results_dir=str(tmp_path), **HOW)
-
-
-def test_class_folders_of_fer2013_take_the_rows_for_them(tmp_path):
-    """They merge PublicTest and PrivateTest, so that the official rows have no validation part there."""
-    plain = get("se_cnn-plain")
-    (tmp_path / "fer2013" / "train" / "happy").mkdir(parents=True)
-    assert chapters.as_held(plain, str(tmp_path)).id == "se_cnn-plain-merged"
-    assert chapters.as_held(BASELINE, str(tmp_path)) is BASELINE  # which has none
-    (tmp_path / "fer2013" / "fer2013.csv").touch()
-    assert chapters.as_held(plain, str(tmp_path)) is plain
-
-
-@pytest.mark.parametrize("row", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
-def test_every_row_can_be_demonstrated_without_files(row):
-    small = quick(row)
-    assert small.dataset == "synthetic"
-    assert small.size <= 48
-    assert not small.variant.get("pretrained")
-
-
-def test_no_difference_is_no_negative_one():
-    assert [chapters.signed(x) for x in (-0.001, 0.0, -0.006, 1.25)] == ["+0.00", "+0.00", "-0.01", "+1.25"]

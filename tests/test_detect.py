@@ -66,7 +66,7 @@ def bright(monkeypatch):
 def test_without_the_extra_one_line_says_what_to_install(missing):
     with pytest.raises(FerlibError) as error:
         detect.find_faces(np.zeros((48, 48), np.uint8))
-    assert "pip install 'ferlib[detect]'" in str(error.value) and "\n" not in str(error.value)
+    assert "pip install facenet-pytorch==2.5.3" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_without_the_extra_the_command_fails_before_it_looks_for_data(missing, tmp_path, capsys):

@@ -159,3 +159,14 @@ def test_frames_of_one_person_widen_the_interval(tmp_path):
     record(tmp_path, row.id, 0, 0.6, dataset="ckplus", profile="full")  # everyone once
     (part,) = tables.parts_of(tmp_path, row.id)
     assert tables.bounds(0.6, part["result"]["val_selected"]) == pytest.approx(wilson(60, 100), abs=0.01)
+
+
+def test_seeds_of_other_images_have_no_common_mean(tmp_path, recwarn):
+    """A reader's seed on an own copy of the data must not enter the mean of the repository's."""
+    part = {"profile": "full", "seed": 0, "data": {"fingerprint": "a"}, "experiment": {"id": "x"}}
+    other = {**part, "seed": 1, "data": {"fingerprint": "b"}}
+    short = {**part, "seed": 2, "profile": "reduced"}
+    assert tables.of_one_copy([part, short]) == [part, short] and not recwarn
+    with pytest.warns(UserWarning, match="x: seed 1 is of other images than seed 0"):
+        assert tables.of_one_copy([{**other, "profile": "reduced"}, part, short]) == [part, short]
+    assert tables.of_one_copy([]) == []

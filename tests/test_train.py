@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from recorded import record
 from toy import ROW, settings, toy
 
 from ferlib import checkpoint, device, engine, outcome, records, train
+from ferlib.data import ckplus
+from ferlib.data.dataset import FaceDataset
 from ferlib.errors import FerlibError, RecordError
 from ferlib.experiments import EXPERIMENTS, get
 from ferlib.interrupt import Interrupted, Stop
@@ -252,7 +256,9 @@ def test_no_memory_is_told_in_one_line(tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
 
     monkeypatch.setattr(engine, "train_step", full)
-    with pytest.raises(FerlibError, match=r"seed 0: no memory left on cpu.*fewer --jobs$"):
+    with pytest.raises(
+        FerlibError, match=r"seed 0: no memory left on cpu.*fewer --jobs, a row of smaller images"
+    ):
         train.run(ROW, 0, settings(tmp_path), data=toy())
 
 
@@ -358,6 +364,47 @@ def test_truncated_data_is_never_full():
     assert outcome.unpublished_counts(data) == []
     short = replace(data, name="fer2013", classes=tuple("abcdefg"), meta={"protocol": "official"})
     assert outcome.unpublished_counts(short) == ["data: counts differ from the published ones"]
+
+
+def test_ck_plus_is_full_with_three_frames_of_every_sequence_only():
+    classes = tuple(ckplus.SEQUENCES)
+    labels = np.repeat(np.arange(7), [3 * n for n in ckplus.SEQUENCES.values()])
+    n = len(labels)
+
+    def faces(kept, **extras):
+        split, ids = np.array(["train"] * n), np.array([f"frame{i}" for i in range(n)])
+        images = np.zeros((n, 1, 1), np.uint8)
+        return FaceDataset("ckplus", images, labels, classes, split, ids, extras=extras).take(
+            np.flatnonzero(kept)
+        )
+
+    every = np.ones(n, bool)
+    told = ["data: counts differ from the published ones"]
+    assert n == 981 and outcome.unpublished_counts(faces(every)) == []
+    assert outcome.unpublished_counts(faces(np.arange(n) > 0)) == told
+    assert outcome.unpublished_counts(faces(np.arange(n) % 3 == 0)) == told  # peak frames alone
+    state = np.where(np.arange(n) == 0, "mirror+00", "none+00")  # a copy in another state counts no frame
+    assert outcome.unpublished_counts(faces(every, state=state)) == told
+
+
+def test_a_run_whose_record_would_not_be_kept_is_refused_before_it_trains(finished, tmp_path, monkeypatch):
+    record = records.read(finished)
+    path = records.write(
+        tmp_path / "results", record["reproducible"], records.read_predictions(finished), record["run"], ""
+    )
+    monkeypatch.setattr(engine, "train_step", lambda *_: pytest.fail("it trained"))
+    row = replace(ROW, epochs=ROW.epochs + 1)
+    with pytest.raises(RecordError, match="more evidence than this one could have"):
+        train.run(row, 0, settings(tmp_path, epochs=1), data=toy(), original=row)
+    assert path.exists() and not list((tmp_path / "runs").rglob("checkpoint.pt"))
+
+
+def test_data_are_found_without_pooch(monkeypatch):
+    from ferlib.data import cache
+
+    monkeypatch.delenv("FERLIB_CACHE", raising=False)
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    assert cache.directory() == Path.home() / ".cache" / "ferlib"
 
 
 def test_less_evidence_never_replaces_more(finished, tmp_path):

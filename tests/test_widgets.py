@@ -461,3 +461,28 @@ def test_a_demonstration_is_trained_kept_and_offered(tmp_path):
     (entry,) = catalogue.entries("msca_resnet-ckplus-plain")
     x = made.prepare(FACE[None])
     torch.testing.assert_close(entry.load().model(x)[0], made.model(x)[0])
+
+
+def test_weights_that_cannot_be_loaded_are_passed_over(networks, tmp_path, monkeypatch):
+    """As a run's are whose dataset is another copy than the one at hand."""
+
+    def refused():
+        raise FerlibError("not the data of this record")
+
+    class Spoilt(Shelf):
+        def first(self, prefer=()):
+            return [
+                ("gcca_vgg-ckplus-model1", Entry("run, seed 0", refused)),
+                *super().first((AMDCNN, SECNN))[:2],
+            ]
+
+        def entries(self, identifier):
+            return (
+                [Entry("run, seed 0", refused)]
+                if identifier.startswith("gcca")
+                else super().entries(identifier)
+            )
+
+    monkeypatch.setattr(widgets, "Catalogue", lambda *_, **__: Spoilt(networks, tmp_path))
+    made = widgets.explore(tmp_path, tmp_path, None)
+    assert [one.name for one in made.explorer.networks] == [AMDCNN, SECNN]

@@ -17,7 +17,7 @@ import nbformat
 from ferlib import captions
 from ferlib.book.contents import page_source, toc_pages
 from ferlib.book.links import check
-from ferlib.book.notebooks import CELL_TIMEOUT, check_parameters, read_notebook, short
+from ferlib.book.notebooks import check_parameters, read_notebook, short
 from ferlib.book.runs import default_jobs, digest, run_notebooks, tree
 from ferlib.errors import FerlibError
 from ferlib.pages import finish
@@ -95,7 +95,7 @@ def build(
     device: str = "auto",
     seed: int = 0,
     force: bool = False,
-    timeout: int = CELL_TIMEOUT,
+    timeout: int | None = None,
     jobs: int | None = None,
 ) -> Path:
     """Build the book and return the path of its first page. ``jobs`` notebooks run at once (see `default_jobs`)."""

@@ -37,7 +37,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     p.add_argument("--device", default="auto", help="auto (default), cpu, cuda, …; passed to every notebook")
     p.add_argument("--seed", type=int, default=0, help="passed to every notebook (default 0)")
     p.add_argument(
-        "--timeout", type=int, default=CELL_TIMEOUT, help="seconds one cell may take (default %(default)s)"
+        "--timeout", type=int, help=f"seconds one cell may take ({CELL_TIMEOUT}; any time with profile full)"
     )
     p.add_argument("--force", action="store_true", help="run and build everything, changed or not")
     p.add_argument(
@@ -60,7 +60,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="may be repeated",
     )
     p.add_argument(
-        "--timeout", type=int, default=CELL_TIMEOUT, help="seconds one cell may take (default %(default)s)"
+        "--timeout", type=int, help=f"seconds one cell may take ({CELL_TIMEOUT}; any time with profile full)"
     )
 
     p = steps.add_parser(

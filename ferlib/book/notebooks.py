@@ -164,7 +164,7 @@ def execute(
     notebook: Path,
     out: Path,
     parameters: Mapping[str, Any] | None = None,
-    timeout: int = CELL_TIMEOUT,
+    timeout: int | None = None,
     cwd: Path | None = None,
 ) -> Path:
     """Run one notebook through papermill; `out` appears only if every cell succeeded.
@@ -178,6 +178,8 @@ def execute(
     check_parameters(notebook, parameters or {})
     out.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("papermill").setLevel(logging.ERROR)  # its warnings about parameters: checked above
+    if timeout is None and dict(parameters or {}).get("profile") != "full":  # whole trainings take their time
+        timeout = CELL_TIMEOUT
     failed = out.with_name(out.stem + ".failed.ipynb")
     partial = out.with_name(f".{out.stem}.partial.ipynb")
     try:
@@ -202,7 +204,7 @@ def execute(
         if isinstance(error, PapermillExecutionError):
             cell, reason = f"cell [{error.exec_count}]", f"{error.ename}: {error.evalue}"
         elif isinstance(error, TimeoutError):
-            cell, reason = "a cell", f"ran longer than {timeout} s"
+            cell, reason = "a cell", f"ran longer than {timeout} s; allow more with --timeout"
         else:
             cell, reason = "the run", f"{type(error).__name__}: {error}"
         raise FerlibError(f"{notebook}: {cell} failed: {one_line(reason)}{kept}") from None

@@ -46,7 +46,7 @@ def notebook_inputs(root: Path, notebook: Path, parameters: Mapping[str, Any]) -
 
 
 def run_notebook(
-    root: Path, work: Path, page: str, parameters: Mapping[str, Any], force: bool, timeout: int
+    root: Path, work: Path, page: str, parameters: Mapping[str, Any], force: bool, timeout: int | None
 ) -> bool:
     """Execute a notebook unless its last good run had the same inputs. True if it ran."""
     notebook = Path(os.path.relpath(root / (page + ".ipynb")))
@@ -72,7 +72,7 @@ def run_notebooks(
     pages: Sequence[str],
     parameters: Mapping[str, Any],
     force: bool,
-    timeout: int,
+    timeout: int | None,
     jobs: int,
 ) -> list[tuple[str, float, str]]:
     """Execute the notebooks, ``jobs`` at once, each in a process of its own; a line and a time for each.
@@ -109,7 +109,7 @@ def _share_cores(jobs: int) -> None:
 
 
 def _timed_run(
-    root: Path, work: Path, page: str, parameters: Mapping[str, Any], force: bool, timeout: int
+    root: Path, work: Path, page: str, parameters: Mapping[str, Any], force: bool, timeout: int | None
 ) -> tuple[bool, float]:
     start = time.perf_counter()
     ran = run_notebook(root, work, page, parameters, force, timeout)

@@ -30,7 +30,7 @@ from ferlib.errors import DataError
 
 NAMES = ("fer2013", "ferplus", "rafdb", "ckplus", "synthetic")
 
-__all__ = ["NAMES", "SPLITS", "DataError", "FaceDataset", "find_root", "load"]
+__all__ = ["NAMES", "SPLITS", "DataError", "FaceDataset", "find_root", "is_there", "load"]
 
 
 def load(name: str, root: str | os.PathLike[str] | None = None, **options: Any) -> FaceDataset:
@@ -58,6 +58,16 @@ def load(name: str, root: str | os.PathLike[str] | None = None, **options: Any) 
             raise
         raise DataError(f"{name}: {str(error).split(') ')[-1]}; see help(ferlib.data.{name}.load)") from None
     return dataset
+
+
+def is_there(name: str, root: str | os.PathLike[str] | None = None) -> bool:
+    """Whether the folder holds a dataset, in any of the layouts (what has no files is everywhere).
+
+    Raises DataError where there is no folder.
+    """
+    if name == "synthetic" or name not in NAMES:
+        return True
+    return importlib.import_module(f"ferlib.data.{name}").find(find_root(root)) is not None
 
 
 def find_root(root: str | os.PathLike[str] | None = None) -> Path:

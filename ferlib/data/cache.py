@@ -26,11 +26,13 @@ _OPTIONAL = ("subjects", "votes")
 
 
 def directory() -> Path:
-    """``FERLIB_CACHE`` if set, else the platform's user cache (``~/.cache/ferlib`` on Linux)."""
+    """``FERLIB_CACHE`` if set, else the platform's user cache (``~/.cache/ferlib`` on Linux and without pooch)."""
     if chosen := os.environ.get("FERLIB_CACHE"):
         return Path(chosen).expanduser()
-    import pooch
-
+    try:
+        import pooch
+    except ImportError:  # training needs no downloads, so it does not need pooch
+        return Path("~/.cache/ferlib").expanduser()
     return Path(pooch.os_cache("ferlib"))
 
 

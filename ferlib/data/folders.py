@@ -139,6 +139,19 @@ def read(
     return images, dict(sorted(modes.items()))
 
 
+def eight_bits(image: Image.Image) -> Image.Image:
+    """The image with 8 bits a channel: 16 bits are scaled, where Pillow would cut them off at 255.
+
+    Raises ValueError for floating-point pixels, whose range nothing tells.
+    """
+    if image.mode == "F":
+        raise ValueError("floating-point pixels")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image).astype(np.uint32) // 257).astype(np.uint8))
+    image.load()
+    return image
+
+
 def _decode(file: Path, shown: str) -> Image.Image:
     try:
         if file.stat().st_size > MOST_BYTES:
@@ -148,7 +161,7 @@ def _decode(file: Path, shown: str) -> Image.Image:
             image = Image.open(file, formats=("JPEG", "PNG", "BMP"))
         if image.width * image.height > MOST_PIXELS:
             raise DataError(f"{shown} is {image.width} x {image.height}: too large for a face of the dataset")
-        image.load()
+        image = eight_bits(image)
     except FileNotFoundError:
         raise DataError(f"{shown} is missing in {file.parent}: complete the copy") from None
     except _BROKEN as error:

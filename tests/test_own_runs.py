@@ -1,0 +1,143 @@
+"""What a notebook runs itself: its parameters, its folder, its faces, its demonstration and its whole rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from recorded import record
+
+from ferlib import own_runs, records, train
+from ferlib.errors import FerlibError
+from ferlib.experiments import get, quick
+
+BASELINE, FULL = get("amdcnn-ckplus-baseline"), get("amdcnn-ckplus-acs3")
+CKPLUS = {"dataset": "ckplus", "profile": "full"}
+HOW = {"data_root": None, "device": "cpu", "seed": 0, "retrain": False}
+GIVEN = {"profile": "quick", **HOW, "results_dir": "results"}
+
+
+@pytest.fixture
+def said(monkeypatch):
+    lines = []
+    monkeypatch.setattr(own_runs, "say", lines.append)
+    return lines
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Rows that would have been trained, with the settings."""
+    calls = []
+    monkeypatch.setattr(train, "run", lambda row, seed, settings: calls.append((row.id, seed, settings)))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"profile": "Full"}, "profile must be 'quick' or 'full', not 'Full'"),
+        ({"retrain": "false"}, "retrain must be bool, not 'false'"),  # papermill makes text of it
+        ({"seed": "1"}, "seed must be int, not '1'"),
+        ({"seed": True}, "seed must be int, not True"),
+        ({"results_dir": None}, "results_dir must be str, not None"),
+    ],
+)
+def test_parameters_of_another_kind_are_refused(changed, message):
+    with pytest.raises(FerlibError) as error:
+        own_runs.begin(**{**GIVEN, **changed})
+    assert message in str(error.value)
+
+
+def test_a_notebook_opened_in_its_folder_works_in_the_root(tmp_path, monkeypatch):
+    (tmp_path / "_toc.yml").touch()
+    for folder in ("notebooks/mine", "results", "faces"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert own_runs.begin(**{**GIVEN, "data_root": "../faces"}) == (str(tmp_path / "faces"), "results")
+    assert Path.cwd() == tmp_path
+    assert own_runs.begin(**GIVEN) == (None, "results") and Path.cwd() == tmp_path
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert own_runs.begin(**{**GIVEN, "results_dir": "mine"})[1] == str(tmp_path / "notebooks" / "mine")
+
+
+def test_elsewhere_nothing_moves(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert own_runs.begin(**GIVEN) == (None, "results")
+    assert Path.cwd() == tmp_path / "notebooks"
+
+
+def test_the_demonstration_is_apart_from_the_results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        own_runs,
+        "quick",
+        lambda row, real: replace(quick(row, real=real), epochs=1, dataset_options={"n": 70}, batch=32),
+    )
+    shown = own_runs.run([BASELINE], profile="quick", results_dir="results", **HOW)
+    ((title, part),) = shown.items()
+    assert title == "baseline (synthetic, smoke)"
+    assert part["profile"] == "smoke"
+    assert not (tmp_path / "results").exists()
+
+
+def test_full_runs_only_what_has_no_full_record(tmp_path, ran, said):
+    results = tmp_path / "mine" / "results"
+    record(results, BASELINE.id, **CKPLUS)
+    assert own_runs.run([BASELINE, FULL], profile="full", results_dir=str(results), **HOW) == {}
+    assert [call[:2] for call in ran] == [(FULL.id, 0)]
+    assert ran[0][2].runs == tmp_path / "mine" / "runs"  # beside the records
+    assert BASELINE.id in said[0] and "kept" in said[0] and "trained" in said[1]
+
+
+def test_a_kept_record_of_other_images_is_told(tmp_path, ran, said, monkeypatch):
+    results = tmp_path / "results"
+    path = record(results, BASELINE.id, **CKPLUS)
+
+    class Own:
+        fingerprint = "another"
+
+    monkeypatch.setattr(train, "load_data", lambda *_: Own)
+    how = {**HOW, "data_root": str(tmp_path), "profile": "full", "results_dir": str(results)}
+    own_runs.run([BASELINE], **how)
+    assert "of other images than yours" in said[0]
+    Own.fingerprint = records.read(path)["reproducible"]["data"]["fingerprint"]
+    own_runs.run([BASELINE], **how)
+    assert "on the same images as yours" in said[1] and not ran
+    own_runs.run([BASELINE], **{**how, "data_root": str(tmp_path / "nowhere")})
+    assert "kept" in said[2]
+
+
+def test_retrain_begins_again_where_a_run_had_ended_and_goes_on_elsewhere(tmp_path, ran, said):
+    results = tmp_path / "results"
+    for row in (BASELINE, FULL):
+        record(results, row.id, **CKPLUS)
+    ended = tmp_path / "runs" / BASELINE.id / "seed0"
+    ended.mkdir(parents=True)
+    (ended / "best.safetensors").touch()
+    own_runs.run([BASELINE, FULL], profile="full", results_dir=str(results), **{**HOW, "retrain": True})
+    assert [(call[0], call[2].restart) for call in ran] == [(BASELINE.id, True), (FULL.id, False)]
+
+
+def test_class_folders_of_fer2013_take_the_rows_for_them(tmp_path):
+    """They merge PublicTest and PrivateTest, so that the official rows have no validation part there."""
+    plain = get("se_cnn-plain")
+    (tmp_path / "fer2013" / "train" / "happy").mkdir(parents=True)
+    assert own_runs.as_held(plain, str(tmp_path)).id == "se_cnn-plain-merged"
+    assert own_runs.as_held(BASELINE, str(tmp_path)) is BASELINE  # which has none
+
+
+def test_the_faces_are_those_that_the_folder_holds(tmp_path, said, monkeypatch):
+    choices = [(BASELINE, FULL), (get("amdcnn-fer2013-baseline"), get("amdcnn-fer2013-acs3"))]
+    drawn = own_runs.faces(choices, None)
+    assert drawn.rows == choices[0] and drawn.root is None and drawn.data.name == "synthetic" and not said
+    nothing = own_runs.faces(choices, str(tmp_path))
+    assert nothing.root is None and nothing.data.name == "synthetic"
+    assert said == ["The data folder holds no CK+48 or FER2013: drawn faces stand in here."]
+    (tmp_path / "fer2013.csv").touch()
+    asked = []
+    monkeypatch.setattr(own_runs, "load", lambda name, root, **options: asked.append((name, options)))
+    held = own_runs.faces(choices, str(tmp_path))
+    assert held.rows == choices[1] and held.root == str(tmp_path)
+    assert asked == [("fer2013", choices[1][1].dataset_options)]
