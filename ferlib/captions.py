@@ -243,12 +243,14 @@ def _gains(gains: Sequence[Gain]) -> str:
     known = [g for g in gains if g.ours is not None and g.low is not None and g.high is not None]
     if not known:
         return "no pair has run yet."
-    up = [g.title for g in known if g.low > 0]  # type: ignore[operator]
-    down = [g.title for g in known if g.high < 0]  # type: ignore[operator]
+    names = [f"{g.title}, shortened" if g.reduced else g.title for g in known]
+    up = [name for name, g in zip(names, known, strict=True) if g.low > 0]  # type: ignore[operator]
+    down = [name for name, g in zip(names, known, strict=True) if g.high < 0]  # type: ignore[operator]
     return (
         f"of {some(len(known), 'measured difference')}, "
         f"{len(up) or 'none'} {'is' if len(up) == 1 else 'are'} above zero{_those(up)}, "
-        f"{len(down) or 'none'} below{_those(down)}; {len(known) - len(up) - len(down)} cannot be told from zero."
+        f"{len(down) or 'none'} below{_those(down)}; {len(known) - len(up) - len(down)} cannot be told from zero "
+        "(no correction for their number)."
     )
 
 

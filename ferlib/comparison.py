@@ -209,14 +209,17 @@ def against_twins(found: dict[str, Tested]) -> list[Against]:
     return [Against(name, test, p) for (name, test), p in zip(known, corrected, strict=True)]
 
 
-def overall(found: dict[str, Tested], fitted: float = 0.0) -> tuple[int, dict[str, float]] | None:
+def overall(
+    found: dict[str, Tested], fitted: float = 0.0, among: Sequence[str] = tuple(NETWORKS)
+) -> tuple[int, dict[str, float]] | None:
     """Gain of attention (points) averaged over the networks with a twin: their number, and `paired_seeds` of the mean.
 
     Over the seeds that all of them share, for these networks, not for others, and of these over the pairs that both
-    reach an accuracy of ``fitted`` on their training images and were not shortened. None without two pairs and a
-    common seed.
+    reach an accuracy of ``fitted`` on their training images and were not shortened, ``among`` these networks. None
+    without two pairs and a common seed.
     """
     couples = [(found[t], found[name]) for name, (*_, t) in NETWORKS.items() if t in found and name in found]
+    couples = [pair for pair in couples if pair[1].name in among]
     couples = [
         p for p in couples if min(one.fitted for one in p) >= fitted and not any(one.reduced for one in p)
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,9 +24,10 @@ from ferlib.comparison import (
 from ferlib.evaluate import average_ranks, variance_split
 from ferlib.experiments.comparison import NETWORKS
 
-# Accuracy on training images below which a network has not been trained to its end. FER2013's labels are noisy: people
-# agree with 65 % of them (Goodfellow et al. 2013, section 3), so that a network needs to fit no more.
+# Accuracy on training images below which a network's training is too far from its end to be compared. FER2013's labels
+# are noisy: people agree with 65 % of them (Goodfellow et al. 2013, section 3), so that a network needs to fit no more.
 FITTED = {"ckplus": 0.9, "fer2013": 0.65}
+AGREEMENT = {"fer2013": " (as many of its labels as people agree with)"}
 ALONE = ("se_cnn", "msca_resnet")  # networks that differ from their twins in attention and in nothing else
 
 
@@ -111,8 +111,8 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
         fitted = " and ".join(f"{100 * fit:.0f} %" for fit in fit_of(found, one.name))
         said.append(
             f"{title(one.name)} and its twin fit {fitted} of their training images. A pair of which one fits less than "
-            f"{100 * FITTED[dataset]:.0f} % counts as not trained to its end: their difference may be one of how fast "
-            "they train."
+            f"{100 * FITTED[dataset]:.0f} %{AGREEMENT.get(dataset, '')} counts as trained too little: their difference "
+            "may be one of how fast they train."
         )
     mean = overall(found, FITTED[dataset])
     if mean is not None:
@@ -134,7 +134,14 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
     if by_attention := [title(one.name) for one in tests if one.name in ALONE]:
         verb = "differs from its twin" if len(by_attention) == 1 else "differ from their twins"
         rest = "; the other twins lack more than that" if len(tests) > len(by_attention) else ""
-        said.append(f"{chapters.listed(by_attention)} {verb} in attention alone{rest}.")
+        text = f"{chapters.listed(by_attention)} {verb} in attention alone{rest}"
+        if (mean := overall(found, FITTED[dataset], ALONE)) is not None:
+            test = mean[1]
+            text += (
+                f". Their mean difference is {chapters.signed(test['mean'])} points ({test['low']:+.1f} to "
+                f"{test['high']:+.1f}, p = {test['p']:.2g})"
+            )
+        said.append(f"{text}.")
     if wait := sum(twin is not None for *_, twin in NETWORKS.values()) - len(tests):
         said.append(f"{chapters.some(wait, 'pair')} {'wait' if wait > 1 else 'waits'} for runs.")
     seeds = [int(one.test["seeds"]) for one in tests]
@@ -145,41 +152,74 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
 
 
 def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> str:
-    """The answer in three sentences: the papers' own protocols, one protocol for all, and what may be concluded."""
+    """The answer: the papers' own protocols, attention alone under one protocol, all pairs, and what follows."""
     published = sorted(gain.published for gain in gains if gain.published is not None)
     have = [gain for gain in gains if gain.ours is not None]
     clear = sum((gain.low or 0) > 0 for gain in have)
+    short = sum(gain.reduced for gain in have)
     own = (
         f"The papers print gains of {published[0]:.2f} to {published[-1]:.2f} points; in our runs of the same steps "
-        f"under the papers' own protocols, {len(have)} of {len(gains)} so far, the gain is above zero beyond chance in "
-        f"{clear or 'none'}."
+        f"under the papers' own protocols, {len(have)} of {len(gains)} so far"
+        + (f" ({short} of them from shortened runs)" if short else "")
+        + f", the gain is above zero beyond chance in {clear or 'none'}."
     )
-    means = {name: mean for name in DATASETS if (mean := overall(found[name], FITTED[name])) is not None}
-    if not means:
+    alone, every = _means(found, ALONE), _means(found, tuple(NETWORKS))
+    if not every:
         return f"{own} No two networks have run with their twins under one protocol yet."
-    alike = " and ".join(f"{_lead(*mean)} ({DATASETS[name]})" for name, mean in means.items())
-    typical = float(np.median(published))
-    size = f"a gain of {typical:.2f} points, the median of those printed, is"
-    left_out = _left_out(found, means)
-    shown = [name for name, (_, test) in means.items() if test["low"] > 0]
-    if shown:
-        held = f"So attention is shown to help on {chapters.listed(DATASETS[name] for name in shown)}"
-    elif max(test["high"] for _, test in means.values()) < typical:
-        whose = " for networks that were trained to their end" if left_out else ""
-        held = f"So attention is not shown to help, and {size} unlikely{whose}"
+    if alone:
+        names = chapters.listed(_plain(name) for name in ALONE)
+        alike = (
+            f"Trained alike, {names}, which differ from their twins in attention alone, lie on average {_lead(alone)}; "
+            f"with the pairs whose twins lack more than attention the difference is {_with_more(every)}."
+        )
     else:
-        held = f"So attention is not shown to help, though {size} not excluded"
-    every = [t for name in means for t in found[name].values() if not t.reduced]
-    seeds = {len(t.seeds) for t in every}
-    few = f"{chapters.some(min(seeds), 'seed')} {'each' if len(seeds) == 1 else 'of some networks'}"
+        alike = f"Trained alike, the networks with attention differ from their twins by {_with_more(every)}."
+    held = _held(gains, alone)
+    seeds = {len(t.seeds) for name in every for t in found[name].values() if not t.reduced}
+    if min(seeds) < ENOUGH_SEEDS:
+        few = f"{chapters.some(min(seeds), 'seed')} {'each' if len(seeds) == 1 else 'of some networks'}"
+        held = held.removesuffix(".") + f"; with {few} this is provisional."
+    return " ".join(filter(None, [own, alike, _left_out(found, every), held]))
+
+
+Means = Mapping[str, tuple[int, Mapping[str, float]]]  # by dataset: number of pairs, their mean and its test
+
+
+def _means(found: Mapping[str, dict[str, Tested]], among: Sequence[str]) -> Means:
+    means = {name: overall(found[name], FITTED[name], among) for name in DATASETS}
+    return {name: mean for name, mean in means.items() if mean is not None}
+
+
+def _held(gains: Sequence[Gain], alone: Means) -> str:
+    """What follows for attention alone, beside the gains that the papers print for the same networks."""
+    if not alone:
+        return "Whether attention alone helps cannot be said yet."
+    if shown := [name for name, (_, test) in alone.items() if test["low"] > 0]:
+        return f"So attention is shown to help on {chapters.listed(DATASETS[name] for name in shown)}."
+    networks = {_plain(name) for name in ALONE}
+    printed = sorted(
+        gain.published
+        for gain in gains
+        if gain.published is not None and gain.title.split(",")[0] in networks
+    )
+    if not printed:
+        return "So attention is not shown to help."
+    most = max(test["high"] for _, test in alone.values())
+    fate = (
+        "are excluded"
+        if most < printed[0]
+        else "are not excluded"
+        if most >= printed[-1]
+        else "are excluded in part"
+    )
     return (
-        f"{own} Trained alike and to their end, networks with attention lie on average {alike}."
-        f"{left_out} {held}" + (f"; with {few} this is provisional." if min(seeds) < ENOUGH_SEEDS else ".")
+        f"So attention is not shown to help; gains as large as those printed for these networks, {printed[0]:.2f} to "
+        f"{printed[-1]:.2f} points, {fate}."
     )
 
 
 def unfitted(found: dict[str, Tested], dataset: str) -> list[Against]:
-    """Whole pairs with a difference of which one network was not trained to its end (`FITTED`)."""
+    """Whole pairs with a difference of which one network was trained too little (`FITTED`)."""
     return [
         one
         for one in against_twins(found)
@@ -187,35 +227,44 @@ def unfitted(found: dict[str, Tested], dataset: str) -> list[Against]:
     ]
 
 
-def _left_out(found: Mapping[str, dict[str, Tested]], means: Mapping[str, Any]) -> str:
-    """Which whole pairs are in no mean, why, and the means with them, in a sentence; empty where there are none."""
-    slow = {name: pairs for name in means if (pairs := unfitted(found[name], name))}
-    if not slow:
-        return ""
-    names = list(dict.fromkeys(title(one.name) for pairs in slow.values() for one in pairs))
-    short = {name: DATASETS[name].split(",")[0] for name in slow}
-    limits = " or ".join(f"{100 * FITTED[name]:.0f} % ({short[name]})" for name in slow)
-    with_them, reach = [], []
-    for name in slow:
-        if (whole := overall(found[name])) is not None:
-            with_them.append(chapters.signed(whole[1]["mean"]))
-            reach.append("{:+.1f} to {:+.1f}".format(*across(found[name])))
-    verb, its = ("is", "it or its twin fits") if len(names) == 1 else ("are", "they or their twins fit")
-    text = f" {chapters.listed(names)} {verb} not among them: {its} less than {limits} of the training images by then."
-    if with_them:
-        them = "it" if len(names) == 1 else "them"
-        text += (
-            f" With {them} the mean is {chapters.listed(with_them)} points, but the pairs then "
-            f"differ so much that it is known to within {chapters.listed(reach)} only."
-        )
-    return text
+def _left_out(found: Mapping[str, dict[str, Tested]], means: Means) -> str:
+    """Which pairs are in no mean, why, and how far apart they lie, in a sentence; empty where there are none."""
+    slow: dict[str, list[str]] = {}
+    short = []
+    for name in means:
+        for one in unfitted(found[name], name):
+            gap = f"{chapters.signed(one.test['mean'])} ({_place(name)})"
+            slow.setdefault(_plain(one.name), []).append(gap)
+        for one in against_twins(found[name]):
+            if found[name][one.name].reduced:
+                short.append(f"{_plain(one.name)}, {chapters.signed(one.test['mean'])} ({_place(name)})")
+    said = [f"{name}, {chapters.listed(gaps)} points, as trained too little" for name, gaps in slow.items()]
+    said += [f"{chapters.listed(short)} points, as shortened"] if short else []
+    return f"In no mean: {'; '.join(said)}." if said else ""
 
 
-def _lead(pairs: int, test: Mapping[str, float]) -> str:
-    side = "above" if test["mean"] > 0 else "below"
-    return (
-        f"{abs(test['mean']):.2f} points {side} their twins, 95 % interval {test['low']:+.1f} to {test['high']:+.1f}, "
-        f"over {pairs} pairs"
+def _plain(name: str) -> str:
+    """A network's name without what stands in brackets."""
+    return NETWORKS[name][0].partition(" (")[0]
+
+
+def _place(dataset: str) -> str:
+    return DATASETS[dataset].split(",")[0]
+
+
+def _lead(means: Means) -> str:
+    return " and ".join(
+        f"{abs(test['mean']):.2f} points {'above' if test['mean'] > 0 else 'below'} them on {_place(name)} "
+        f"(95 % interval {test['low']:+.1f} to {test['high']:+.1f})"
+        for name, (_, test) in means.items()
+    )
+
+
+def _with_more(means: Means) -> str:
+    return " and ".join(
+        f"{chapters.signed(test['mean'])} points on {_place(name)} ({test['low']:+.1f} to {test['high']:+.1f}, "
+        f"{pairs} pairs)"
+        for name, (pairs, test) in means.items()
     )
 
 
@@ -244,8 +293,8 @@ def together(tests: Sequence[Against]) -> str:
     below = which([one for one in tests if one.test["high"] < 0])
     held = which([one for one in tests if one.corrected < 0.05])
     return (
-        f"of {len(tests)} networks with a twin, the interval of the difference lies above zero for {above}, below it "
-        f"for {below}; clear after the correction for several tests: {held}."
+        f"of {len(tests)} networks with a twin, the interval of the difference, before any correction, lies above zero "
+        f"for {above}, below it for {below}; clear after the correction for several tests: {held}."
     )
 
 
@@ -360,4 +409,5 @@ def _in_words(gain: Gain) -> str:
         return f"{said[0]}, {gain.missing}"
     said.append(f"{chapters.signed(gain.ours)} ours")
     said.append(f"{chapters.signed(gain.low)} to {chapters.signed(gain.high)}")
-    return ", ".join([*said, chapters.some(gain.seeds, "seed")])
+    said.append(chapters.some(gain.seeds, "seed"))
+    return ", ".join([*said, "shortened runs"] if gain.reduced else said)

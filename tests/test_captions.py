@@ -156,8 +156,8 @@ GAIN = {f: None for f in Gain.__dataclass_fields__ if f not in ("title", "publis
 def test_of_gains_those_that_differ_from_zero():
     found = [gain("A", 2.0, 1.0, 3.0), gain("B", -2.0, -3.0, -1.0), gain("C", 0.5, -1.0, 2.0)]
     assert captions.forest({"Own": [*found, gain("D", None, None, None)], "Common": []}) == (
-        "Own: of 3 measured differences, 1 is above zero (A), 1 below (B); 1 cannot be told from zero. "
-        "Common: no pair has run yet."
+        "Own: of 3 measured differences, 1 is above zero (A), 1 below (B); 1 cannot be told from zero "
+        "(no correction for their number). Common: no pair has run yet."
     )
 
 

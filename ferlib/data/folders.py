@@ -158,7 +158,7 @@ def _decode(file: Path, shown: str) -> Image.Image:
             raise DataError(f"{shown} is larger than {MOST_BYTES >> 20} MB: this is no face of the dataset")
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=("JPEG", "PNG", "BMP"))
+            image: Image.Image = Image.open(file, formats=("JPEG", "PNG", "BMP"))
         if image.width * image.height > MOST_PIXELS:
             raise DataError(f"{shown} is {image.width} x {image.height}: too large for a face of the dataset")
         image = eight_bits(image)
