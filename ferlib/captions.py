@@ -189,7 +189,7 @@ def sizes(effects: Sequence[Effect]) -> str:
     from ferlib.effects import CHANCE, holds_zero, measured, short
 
     found = measured(effects)
-    gaps = [e for e in found if e.kind == "gap"]
+    gaps = [e for e in found if e.kind == "gap" and not e.stand_in]
     others = [e for e in found if e.kind != "gap" and e.kind not in CHANCE]
     said = []
     if gaps:

@@ -21,6 +21,7 @@ import pandas as pd
 from ferlib import chapters, records, tables, wording
 from ferlib.cost import channels_of
 from ferlib.couples import couple, in_points
+from ferlib.couples import tested as tested_pair
 from ferlib.evaluate import (
     holm,
     paired_seeds,
@@ -187,7 +188,7 @@ def difference(first: Tested, second: Tested) -> dict[str, float] | None:
     if not seeds or first.reduced != second.reduced or not np.array_equal(first.ids, second.ids):
         return None
     gaps = shared_gaps(first, second, seeds)
-    found = in_points(paired_seeds(gaps, first.clusters))
+    found = tested_pair(gaps, first.clusters)
     return {**found, "seeds": float(len(seeds)), "positive": float(np.sum(gaps.mean(1) > 0))}
 
 

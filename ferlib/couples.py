@@ -22,14 +22,8 @@ class Couple:
     dataset: str
 
     def test(self) -> dict[str, float]:
-        """Mean difference with bounds, in points, and ``p``: `paired_seeds`, in which people on CK+ count as a whole.
-
-        ``p`` of one seed on independent images is that of McNemar's exact test.
-        """
-        test = in_points(paired_seeds(self.gaps, tables.clusters_of(self.ids, self.dataset)))
-        if self.by_images:
-            test["p"] = mcnemar_exact(self.gaps[0] < 0, self.gaps[0] > 0)["p"]
-        return test
+        """`tested`, in which people on CK+ count as a whole."""
+        return tested(self.gaps, tables.clusters_of(self.ids, self.dataset))
 
     @property
     def by_images(self) -> bool:
@@ -65,6 +59,17 @@ def couple(first: str, second: str, results: Path | str, reading: str = "val_sel
             used.append(seed)
             ids = ids_a
     return Couple(np.array(gaps), ids, tuple(used), EXPERIMENTS[second].dataset) if gaps else None
+
+
+def tested(gaps: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
+    """Mean of ``gaps`` (seeds, N) of -1, 0 and 1 with bounds, in points, and ``p``: `paired_seeds` over clusters (N,).
+
+    ``p`` of one seed on images that are independent of each other is that of McNemar's exact test.
+    """
+    test = in_points(paired_seeds(gaps, clusters))
+    if len(gaps) == 1 and len(np.unique(clusters)) == len(clusters):
+        test["p"] = mcnemar_exact(gaps[0] < 0, gaps[0] > 0)["p"]
+    return test
 
 
 def in_points(test: dict[str, float]) -> dict[str, float]:

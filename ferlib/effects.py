@@ -15,24 +15,20 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from ferlib import chapters, records, tables, wording
 from ferlib.claims.page import NAMES
+from ferlib.couples import tested
 from ferlib.errors import FerlibError
 from ferlib.evaluate import (
     accuracy_interval,
-    by_cluster,
-    paired_seeds,
-    percentiles,
-    resampled_means,
+    holm,
     seeds_interval,
 )
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.experiments.contrasts import CONTRASTS, HEADS, Contrast
 from ferlib.wording import DATASETS
 
-DRAWS = 10_000
 # kind -> how the book calls it, in the order in which it lists them
 KINDS = {
     "people": "the same people in training and test",
@@ -56,7 +52,8 @@ BEST_EPOCHS = "best test epochs"
 class Effect:
     """One effect on one dataset; ``points`` is None as long as the rows in ``needs`` have no records.
 
-    ``low`` and ``high`` bound the size as ``bounds`` says; ``n`` counts test images, ``runs`` the runs behind it.
+    ``low`` and ``high`` bound the size as ``bounds`` says; ``p`` is of the paired test where both networks have the
+    same test images; ``n`` counts test images, ``runs`` the runs behind it. ``stand_in``: see `stands_in`.
     """
 
     kind: str
@@ -71,6 +68,8 @@ class Effect:
     n: int = 0
     runs: int = 0
     reduced: bool = False
+    p: float | None = None
+    stand_in: bool = False
 
 
 class Hits(NamedTuple):
@@ -114,31 +113,21 @@ def _bounds(row: Experiment, seeds: int = 1) -> str:
 
 
 def unpaired(first: Hits, second: Hits) -> tuple[float, float, float]:
-    """Difference of two accuracies on different test images (points), with a 95 % interval over their clusters."""
-    mean = float(first.correct.mean() - second.correct.mean())
-    if _single(first) and _single(second):
-        error = np.hypot(*(h.correct.mean(0).std(ddof=1) / np.sqrt(len(h.ids)) for h in (first, second)))
-        return _normal(mean, error)
-    rng = np.random.default_rng(0)
-    draws = [resampled_means(*by_cluster(h.correct.mean(0), h.clusters), DRAWS, rng) for h in (first, second)]
-    low, high = percentiles(draws[0] - draws[1], 0.95)
-    return 100 * mean, 100 * low, 100 * high
+    """Difference of two accuracies on different test images (points), with a 95 % interval over clusters and seeds.
+
+    Newcombe's, from the interval that each accuracy has everywhere in the book (Statistics in Medicine 17:873, 1998).
+    """
+    ours, theirs = float(first.correct.mean()), float(second.correct.mean())
+    (low, high), (low_2, high_2) = (seeds_interval(h.correct, h.clusters) for h in (first, second))
+    mean = ours - theirs
+    down, up = np.hypot(ours - low, high_2 - theirs), np.hypot(high - ours, theirs - low_2)
+    return 100 * mean, 100 * float(mean - down), 100 * float(mean + up)
 
 
-def paired(first: Hits, second: Hits) -> tuple[float, float, float]:
-    """Difference of two accuracies on the same test images (points), with a 95 % interval over clusters and seeds."""
-    test = paired_seeds(first.correct.astype(float) - second.correct, first.clusters)
-    return 100 * test["mean"], 100 * test["low"], 100 * test["high"]
-
-
-def _single(found: Hits) -> bool:
-    """Whether every image stands for itself: thousands of them then, where the normal interval will do."""
-    return len(np.unique(found.clusters)) == len(found.clusters)
-
-
-def _normal(mean: float, error: float) -> tuple[float, float, float]:
-    reach = norm.ppf(0.975) * error
-    return 100 * mean, 100 * (mean - reach), 100 * (mean + reach)
+def paired(first: Hits, second: Hits) -> tuple[float, float, float, float]:
+    """Difference of two accuracies on the same test images (points), 95 % bounds over clusters and seeds, and p."""
+    test = tested(first.correct.astype(float) - second.correct, first.clusters)
+    return test["mean"], test["low"], test["high"], test["p"]
 
 
 def contrast(c: Contrast, results: Path | str) -> Effect:
@@ -157,10 +146,11 @@ def contrast(c: Contrast, results: Path | str) -> Effect:
         points=size[0],
         low=size[1],
         high=size[2],
-        bounds=_bounds(row, len(seeds) if same else 1),
+        bounds=_bounds(row, len(seeds)),
         n=len(first.ids),
         runs=2 * len(seeds),
         reduced=first.reduced or second.reduced,
+        p=size[3] if len(size) > 3 else None,
     )
 
 
@@ -187,11 +177,18 @@ def people(row: Experiment, results: Path | str, reading: str = "val_selected") 
         points=points,
         low=low,
         high=high,
-        bounds="95 %, people",
+        bounds=_bounds(row) + _counted(len(random.correct), len(seeds)),
         n=len(ids),
         runs=len(random.correct) + len(folds) * len(seeds),
         reduced=random.reduced or grouped.reduced,
     )
+
+
+def _counted(by_frame: int, in_folds: int) -> str:
+    """Which seeds the interval of `people` counts: those of a split that has several."""
+    if by_frame > 1 and in_folds > 1:
+        return " and seeds"
+    return " and seeds by frames" if by_frame > 1 else " and seeds of the folds" if in_folds > 1 else ""
 
 
 def copies(row: Experiment, results: Path | str) -> Effect:
@@ -203,15 +200,17 @@ def copies(row: Experiment, results: Path | str) -> Effect:
     if found is None:
         return effect
     low, high = (100 * bound for bound in found["interval"])
+    parts = tables.parts_of(results, row.id)
     return replace(
         effect,
+        what=effect.what + (f" ({images})" if (images := tables.listed_images(parts).strip(", ")) else ""),
         points=100 * found["effect"],
         low=low,
         high=high,
         bounds="95 %, images",
         n=found["n"],
         runs=found["seeds"],
-        reduced=bool(chapters.star(tables.parts_of(results, row.id))),
+        reduced=bool(chapters.star(parts)),
     )
 
 
@@ -297,6 +296,7 @@ def gap(ids: Sequence[str], results: Path | str, reading: str = "val_selected") 
         n=len(found.ids),
         runs=len(found.correct),
         reduced=found.reduced,
+        stand_in=stands_in(row),
     )
 
 
@@ -346,6 +346,8 @@ def short(effect: Effect) -> str:
     if any(effect.what == c.what for c in CONTRASTS):
         return effect.what
     network = effect.what.partition(":")[0]
+    if effect.stand_in:
+        return f"{title(effect)}, of a stand-in"
     return f"{title(effect)}: {network}" if effect.kind == "people" else title(effect)
 
 
@@ -360,7 +362,7 @@ def frame(effects: Sequence[Effect]) -> pd.DataFrame:
                 "points": chapters.signed(e.points) if e.kind not in CHANCE else f"± {e.points:.2f}",
                 "from, to": "–"
                 if e.low is None or e.high is None
-                else f"{e.low:+.1f} to {e.high:+.1f} ({e.bounds})",
+                else f"{e.low:+.1f} to {e.high:+.1f} ({e.bounds}{_p(e)})",
                 "images": f"{e.n:,}",
                 "runs": e.runs,
             }
@@ -368,6 +370,10 @@ def frame(effects: Sequence[Effect]) -> pd.DataFrame:
             if e.points is not None
         ]
     )
+
+
+def _p(effect: Effect) -> str:
+    return "" if effect.p is None else f"; p = {effect.p:.2g}"
 
 
 def waiting(effects: Sequence[Effect], results: Path | str) -> pd.DataFrame:
@@ -392,8 +398,8 @@ def remaining(results: Path | str) -> pd.DataFrame:
     """What is left of each gap, a line for each network with a record.
 
     A gap is not told from zero when the interval over test images (people on CK+) holds zero, first with the epoch that
-    validation chose, then with the best test epoch; else it is open, or our accuracy is above the published one. Lines
-    of a network that stands in for the paper's say so.
+    validation chose, then with the best test epoch; else it is open, or our accuracy is above the published one.
+    What is left of a gap of shortened runs is not known. Lines of a network that stands in for the paper's say so.
     """
     lines = []
     for ids in (ids for groups in HEADS.values() for ids in groups):
@@ -408,6 +414,8 @@ def remaining(results: Path | str) -> pd.DataFrame:
         else:
             side = "above the print" if best.points < 0 else "open"
             state = f"{side}: {chapters.signed(best.points)} at the best test epoch"
+        if chosen.reduced and best.points > 0:
+            state = f"not known: {tables.evidence_label(tables.parts_of(results, row.id))}"
         lines.append(
             {
                 "paper": NAMES[chosen.paper],
@@ -451,13 +459,23 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
     places = ", ".join(dict.fromkeys(f"{NAMES[e.paper]} on {e.dataset}" for e in found))
     if shortened := sum(e.reduced for e in found):
         places += "; from shortened runs" if shortened == len(found) else "; partly from shortened runs"
-    clear = sum(not holds_zero(e) for e in found if e.bounds.startswith("95"))
-    tested = sum(e.bounds.startswith("95") for e in found)
-    single = kind in {"people", *(c.kind for c in CONTRASTS)} and all(e.runs == len(e.needs) for e in found)
+    bounded = [e for e in found if e.bounds.startswith("95")]
+    corrected = holm([e.p for e in found if e.p is not None])
+    below = sum(p < 0.05 for p in corrected)
+    unpaired = [e for e in bounded if e.p is None]
+    clear = sum(not holds_zero(e) for e in unpaired)
+    single = kind in {"people", *(c.kind for c in CONTRASTS)} and not all(
+        e.bounds.endswith("and seeds") for e in bounded
+    )
     return (
         f"**{_upper(name)}.** {span} ({places})"
-        + (f"; the 95 % interval leaves zero out in {clear} of {tested}" if tested else "")
-        + (", but does not count the seed, of which each run has one" if single and tested else "")
+        + (f"; the 95 % interval leaves zero out in {clear} of {len(unpaired)}" if unpaired else "")
+        + (
+            f"; p is below 5 % after Holm's correction in {below} of {len(corrected)}"
+            if len(corrected)
+            else ""
+        )
+        + (", which does not count the seed where a row has only one" if single and bounded else "")
         + (
             f". {chapters.some(wait, 'further comparison')} {'waits' if wait == 1 else 'wait'} for records."
             if wait

@@ -446,7 +446,7 @@ def test_a_gain_over_seeds_is_tested_over_seeds(tmp_path):
     record(tmp_path, claim.against, 0, 0.60, dataset="ckplus", profile="full")
     record(tmp_path, claim.experiment, 0, 0.90, dataset="ckplus", profile="full")
     one = judge.judge(claim, tmp_path, {})
-    assert one.ours == "+30.00" and "(p 0.0001 over people)" in one.why and one.verdict == "direction holds"
+    assert one.ours == "+30.00" and "(p 1.9e-09 over people)" in one.why and one.verdict == "direction holds"
     record(tmp_path, claim.against, 1, 0.90, dataset="ckplus", profile="full")
     record(tmp_path, claim.experiment, 1, 0.58, dataset="ckplus", profile="full")
     both = judge.judge(claim, tmp_path, {})

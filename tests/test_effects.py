@@ -105,9 +105,23 @@ def test_other_images_widen_the_interval(tmp_path):
     record(tmp_path, c.first, 0, 0.8, ids=[f"other{i}" for i in range(100)])
     record(tmp_path, c.second, 0, 0.7)
     found = effects.contrast(c, tmp_path)
-    error = 100 * np.sqrt(0.8 * 0.2 / 99 + 0.7 * 0.3 / 99)
-    assert found.points == pytest.approx(10)
-    assert found.high - found.low == pytest.approx(2 * 1.959964 * error, rel=1e-4)
+    error = 100 * np.sqrt(0.8 * 0.2 / 100 + 0.7 * 0.3 / 100)
+    assert found.points == pytest.approx(10) and found.p is None
+    assert found.high - found.low == pytest.approx(2 * 1.959964 * error, rel=0.03)
+    # Newcombe's interval of 80 and 70 of 100 (Statistics in Medicine 17:873, method 10), from Wilson's by hand
+    assert (found.low, found.high) == pytest.approx((-2.03, 21.67), abs=0.01)
+
+
+def test_seeds_that_differ_widen_the_difference_between_other_images(tmp_path):
+    c = Contrast("part", "se_cnn-se-merged", "se_cnn-se", "merged")
+    for folder, accuracies in (("alike", (0.8, 0.8)), ("apart", (0.7, 0.9))):
+        for seed, accuracy in enumerate(accuracies):
+            record(tmp_path / folder, c.first, seed, accuracy, ids=[f"other{i}" for i in range(100)])
+            record(tmp_path / folder, c.second, seed, 0.7)
+    alike, apart = (effects.contrast(c, tmp_path / folder) for folder in ("alike", "apart"))
+    assert alike.points == pytest.approx(apart.points)
+    assert apart.high - apart.low > 1.5 * (alike.high - alike.low)
+    assert alike.bounds == "95 %, images and seeds"
 
 
 def test_people_of_ck_are_what_is_independent(tmp_path):
@@ -182,6 +196,10 @@ def test_what_remains_of_a_gap(tmp_path):
         record(tmp_path / state[:4], row, 0, chosen, dataset="ckplus", profile="full", ids=FRAMES, best=best)
         found = effects.remaining(tmp_path / state[:4])
         assert list(found["state"]) == [state]
+    record(tmp_path / "short", "se_cnn-se", 0, 0.3, best=0.35)
+    assert effects.remaining(tmp_path / "short")["state"][0].startswith(
+        "not known: reduced, 1 seed, 34 epochs"
+    )
     record(tmp_path / "above", "se_cnn-se", 0, 0.9, best=0.95)  # the published 69.04
     assert effects.remaining(tmp_path / "above")["state"][0].startswith("above the print")
 
