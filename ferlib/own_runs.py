@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ferlib import checkpoint, records
-from ferlib.chapters import say
+from ferlib.chapters import listed, say
 from ferlib.data import FaceDataset, fer2013, find_root, is_there, load
 from ferlib.errors import FerlibError, RecordError
 from ferlib.experiments import EXPERIMENTS, Experiment, quick
@@ -68,8 +68,9 @@ def faces(choices: Sequence[Sequence[Experiment]], data_root: str | None) -> Sho
             if is_there(rows[0].dataset, data_root):
                 data = load(rows[0].dataset, data_root, **rows[-1].dataset_options)
                 return Shown(tuple(rows), data, data_root)
-        wanted = " or ".join(DATASETS[rows[0].dataset] for rows in choices)
-        say(f"The data folder holds no {wanted}: drawn faces stand in here.")
+        wanted = [DATASETS[rows[0].dataset] for rows in choices]
+        none = f"no {wanted[0]}" if len(wanted) == 1 else f"none of {listed(wanted)}"
+        say(f"The data folder holds {none}: drawn faces stand in here.")
     from ferlib import train
 
     rows = tuple(choices[0])

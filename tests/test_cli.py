@@ -20,7 +20,16 @@ def call(*arguments, **environment):
 
 
 OWN = ("run", "explain", "measure", "predict", "mood", "weights", "detect", "claims", "bench", "explorer")
-HELPED = [[], ["data"], ["data", "check"], ["data", "fetch"], ["list"], ["book"], *([name] for name in OWN)]
+HELPED = [
+    [],
+    ["data"],
+    ["data", "check"],
+    ["data", "fetch"],
+    ["data", "import"],
+    ["list"],
+    ["book"],
+    *([name] for name in OWN),
+]
 
 
 @pytest.mark.parametrize("words", HELPED)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
-from ferlib import predict
+from ferlib import cli, predict
 from ferlib.data import load, own
 from ferlib.data.fer2013 import CLASSES
 from ferlib.errors import DataError
@@ -95,3 +96,10 @@ def test_sixteen_bits_are_scaled_and_not_cut_off(tmp_path):
     Image.fromarray(ramp).save(tmp_path / "ramp.png")
     seen = predict.read_image(tmp_path / "ramp.png")
     assert np.array_equal(seen[0, :, 0], np.arange(256))
+
+
+def test_on_the_command_line(tmp_path):
+    source = pictures(tmp_path / "mine")
+    done = CliRunner().invoke(cli.app, ["data", "import", str(source), str(tmp_path / "root"), "--no-detect"])
+    assert done.exit_code == 0 and "35 pictures in" in done.stdout
+    assert len(list((tmp_path / "root").rglob("*.png"))) == 35

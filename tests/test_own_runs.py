@@ -134,7 +134,7 @@ def test_the_faces_are_those_that_the_folder_holds(tmp_path, said, monkeypatch):
     assert drawn.rows == choices[0] and drawn.root is None and drawn.data.name == "synthetic" and not said
     nothing = own_runs.faces(choices, str(tmp_path))
     assert nothing.root is None and nothing.data.name == "synthetic"
-    assert said == ["The data folder holds no CK+48 or FER2013: drawn faces stand in here."]
+    assert said == ["The data folder holds none of CK+48 and FER2013: drawn faces stand in here."]
     (tmp_path / "fer2013.csv").touch()
     asked = []
     monkeypatch.setattr(own_runs, "load", lambda name, root, **options: asked.append((name, options)))
