@@ -97,9 +97,9 @@ def data_import(
     test: Annotated[float, typer.Option(help="Share of the pictures for testing.")] = 0.2,
 ) -> None:
     """Bring labelled pictures of your own into the form that the networks are trained on: 48 x 48 pixels, grey."""
-    from ferlib.data.own import bring
+    from ferlib.data.own import import_pictures
 
-    typer.echo(bring(source, root, detect=not no_detect, test=test))
+    typer.echo(import_pictures(source, root, detect=not no_detect, test=test))
 
 
 @app.command("list")

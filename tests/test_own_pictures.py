@@ -29,14 +29,14 @@ def test_pictures_of_any_size_become_a_dataset(tmp_path):
     source = pictures(tmp_path / "mine", 15)
     Image.new("RGB", (50, 50), "red").save(source / "happiness" / "0.jpg")  # of the same stem as another
     (source / "neutral" / "broken.png").write_bytes(b"no picture")
-    told = own.bring(source, tmp_path / "root", detect=False)
+    told = own.import_pictures(source, tmp_path / "root", detect=False)
     assert "106 pictures in" in told and "1 left out" in told
     assert "broken.png: cannot be read as a picture" in told
     data = load("fer2013", tmp_path / "root", protocol="merged")
     assert data.classes == CLASSES and data.images.shape == (106, 48, 48)
     assert min(data.counts()["test"].values()) >= 1
     assert sum(data.counts()["test"].values()) in (20, 21)  # a fifth of 107 files, one of them broken
-    again = own.bring(source, tmp_path / "second", detect=False)
+    again = own.import_pictures(source, tmp_path / "second", detect=False)
     assert again.replace("second", "root") == told
 
 
@@ -45,7 +45,7 @@ def test_the_middle_square_is_scaled(tmp_path):
     wide = np.zeros((96, 200, 3), np.uint8)
     wide[:, 52:148] = 200  # the middle square, of one grey
     Image.fromarray(wide).save(source / "sad" / "wide.png")
-    own.bring(source, tmp_path / "root", detect=False)
+    own.import_pictures(source, tmp_path / "root", detect=False)
     (path,) = (tmp_path / "root").rglob("wide.png")
     with Image.open(path) as image:
         assert image.mode == "L" and image.size == (48, 48)
@@ -55,7 +55,7 @@ def test_the_middle_square_is_scaled(tmp_path):
 def test_own_parts_are_kept(tmp_path):
     for part, n in (("train", 3), ("test", 2)):
         pictures(tmp_path / "mine" / part, n)
-    own.bring(tmp_path / "mine", tmp_path / "root", detect=False)
+    own.import_pictures(tmp_path / "mine", tmp_path / "root", detect=False)
     assert len(list((tmp_path / "root" / "fer2013" / "test").rglob("*.png"))) == 14
 
 
@@ -79,16 +79,16 @@ def test_what_cannot_be_a_dataset_is_refused_and_leaves_nothing(tmp_path, spoil,
     source = pictures(tmp_path / "mine")
     spoil(source)
     with pytest.raises(DataError, match=said) as error:
-        own.bring(source, tmp_path / "root", detect=False)
+        own.import_pictures(source, tmp_path / "root", detect=False)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "root").exists() or not any((tmp_path / "root").iterdir())
 
 
 def test_an_older_copy_is_kept(tmp_path):
     source = pictures(tmp_path / "mine")
-    own.bring(source, tmp_path / "root", detect=False)
+    own.import_pictures(source, tmp_path / "root", detect=False)
     with pytest.raises(DataError, match="is there already"):
-        own.bring(source, tmp_path / "root", detect=False)
+        own.import_pictures(source, tmp_path / "root", detect=False)
 
 
 def test_sixteen_bits_are_scaled_and_not_cut_off(tmp_path):

@@ -20,7 +20,7 @@ SIDE = 48  # pixels
 PARTS = ("train", "test")
 
 
-def bring(source: Path, root: Path, *, detect: bool = True, test: float = 0.2) -> str:
+def import_pictures(source: Path, root: Path, *, detect: bool = True, test: float = 0.2) -> str:
     """Copy the pictures of ``source`` into ``root/fer2013``: the largest face of each, grey, 48 x 48 pixels.
 
     ``source`` holds a folder for each of the seven classes, or ``train`` and ``test`` with one each; without those
