@@ -65,7 +65,7 @@ lint: $(STAMP)
 	@$(PY) -m mypy ferlib
 
 lab: $(STAMP)
-	@$(PY) -m jupyterlab notebooks --ServerApp.tornado_settings='{"websocket_max_message_size": 104857600}' # pictures to upload
+	@$(PY) -m jupyterlab notebooks --ServerApp.tornado_settings websocket_max_message_size=104857600 # pictures to upload
 
 clean:
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache

@@ -23,6 +23,10 @@ from ferlib.errors import FerlibError
 MAGIC = b"ferlib checkpoint 2\n"
 
 
+class Unusable(FerlibError):
+    """A checkpoint from which this run cannot go on; beginning again would."""
+
+
 class Damaged(FerlibError):
     """A checkpoint that cannot be read back."""
 
@@ -70,7 +74,7 @@ def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 def newest(folder: Path, key: str, device: torch.device | str = "cpu") -> dict[str, Any] | None:
     """The newest readable checkpoint, None where there is none; says so where it falls back to the one before.
 
-    Raises FerlibError for a checkpoint of another run (``key``), and where no file is readable.
+    Raises Unusable for a checkpoint of another run (``key``), and where no file is readable.
     """
     told: list[str] = []
     found = [path for path in (folder / "checkpoint.pt", folder / "previous.pt") if path.exists()]
@@ -81,9 +85,9 @@ def newest(folder: Path, key: str, device: torch.device | str = "cpu") -> dict[s
             told.append(str(error))
             continue
         if content.get("key") != key:
-            raise FerlibError(
+            raise Unusable(
                 f"{path}: checkpoint of another row, dataset or precision; use --restart or another --runs "
-                "(in a notebook: another results_dir)"
+                "(in a notebook: another results_dir, or retrain = True)"
             )
         for line in told:
             print(f"ferlib: {line}; going on from the one before", file=sys.stderr)
@@ -91,7 +95,7 @@ def newest(folder: Path, key: str, device: torch.device | str = "cpu") -> dict[s
             (folder / "checkpoint.pt").unlink()
         return content
     if told:
-        raise FerlibError(f"{'; '.join(told)}; use --restart to begin again")
+        raise Unusable(f"{'; '.join(told)}; use --restart to begin again")
     return None
 
 

@@ -1,7 +1,8 @@
 """The common protocol's results: every network and its twin on the same images.
 
 Rows: `ferlib.experiments.comparison`. On CK+48 the test images of the five folds by subject are pooled, and what is
-independent are subjects, not frames: intervals resample them, tests flip their signs. On FER2013 every image is one.
+independent are subjects, not frames: intervals resample them, tests flip their signs. On FER2013 every image is one,
+and the test of one seed is McNemar's.
 Where a network has several seeds, intervals and tests count the spread of the seeds, too (`ferlib.evaluate.widened`).
 """
 

@@ -134,14 +134,14 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
     if by_attention := [title(one.name) for one in tests if one.name in ALONE]:
         verb = "differs from its twin" if len(by_attention) == 1 else "differ from their twins"
         rest = "; the other twins lack more than that" if len(tests) > len(by_attention) else ""
-        text = f"{chapters.listed(by_attention)} {verb} in attention alone{rest}"
+        text = f"{chapters.listed(by_attention)} {verb} in attention alone"
         if (mean := overall(found, FITTED[dataset], ALONE)) is not None:
             test = mean[1]
             text += (
-                f". Their mean difference is {chapters.signed(test['mean'])} points ({test['low']:+.1f} to "
+                f", on average by {chapters.signed(test['mean'])} points ({test['low']:+.1f} to "
                 f"{test['high']:+.1f}, p = {test['p']:.2g})"
             )
-        said.append(f"{text}.")
+        said.append(f"{text}{rest}.")
     if wait := sum(twin is not None for *_, twin in NETWORKS.values()) - len(tests):
         said.append(f"{chapters.some(wait, 'pair')} {'wait' if wait > 1 else 'waits'} for runs.")
     seeds = [int(one.test["seeds"]) for one in tests]
@@ -164,18 +164,23 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> st
         + f", the gain is above zero beyond chance in {clear or 'none'}."
     )
     alone, every = _means(found, ALONE), _means(found, tuple(NETWORKS))
-    if not every:
+    if not every and not alone:
         return f"{own} No two networks have run with their twins under one protocol yet."
     if alone:
         names = chapters.listed(_plain(name) for name in ALONE)
+        more = _with_more({name: mean for name, mean in every.items() if mean[0] > alone.get(name, (0,))[0]})
         alike = (
-            f"Trained alike, {names}, which differ from their twins in attention alone, lie on average {_lead(alone)}; "
-            f"with the pairs whose twins lack more than attention the difference is {_with_more(every)}."
+            f"Trained alike, {names}, which differ from their twins in attention alone, lie on average {_lead(alone)}"
+            + (
+                f"; with the pairs whose twins lack more than attention the difference is {more}."
+                if more
+                else "."
+            )
         )
     else:
         alike = f"Trained alike, the networks with attention differ from their twins by {_with_more(every)}."
     held = _held(gains, alone)
-    seeds = {len(t.seeds) for name in every for t in found[name].values() if not t.reduced}
+    seeds = {len(t.seeds) for name in every or alone for t in found[name].values() if not t.reduced}
     if min(seeds) < ENOUGH_SEEDS:
         few = f"{chapters.some(min(seeds), 'seed')} {'each' if len(seeds) == 1 else 'of some networks'}"
         held = held.removesuffix(".") + f"; with {few} this is provisional."

@@ -338,7 +338,8 @@ def measured(effects: Sequence[Effect]) -> list[Effect]:
 
 
 def title(effect: Effect) -> str:
-    return "gap to the published accuracy" if effect.kind == "gap" else KINDS[effect.kind]
+    gap = "gap to the published accuracy" + (", of a stand-in" if effect.stand_in else "")
+    return gap if effect.kind == "gap" else KINDS[effect.kind]
 
 
 def short(effect: Effect) -> str:
@@ -346,8 +347,6 @@ def short(effect: Effect) -> str:
     if any(effect.what == c.what for c in CONTRASTS):
         return effect.what
     network = effect.what.partition(":")[0]
-    if effect.stand_in:
-        return f"{title(effect)}, of a stand-in"
     return f"{title(effect)}: {network}" if effect.kind == "people" else title(effect)
 
 

@@ -209,7 +209,7 @@ def train_epoch(job: Job, state: State, epoch: int) -> tuple[float, float]:
         torch.manual_seed(stream(job.seed, "dropout", epoch))
         if progress.streams:
             if len(progress.streams["moves"]) != len(state.moves.get_state()):
-                raise FerlibError(
+                raise checkpoint.Unusable(
                     f"{job.name}: its checkpoint was written within an epoch on another kind of device, whose random "
                     "numbers this one cannot go on with; go on there, or --restart"
                 )

@@ -116,7 +116,13 @@ def unpublished_counts(data: FaceDataset) -> list[str]:
             if (n := ckplus.SEQUENCES.get(name))
             and np.sum(data.labels[kept] == label) != ckplus_original.FRAMES * n
         ]
-        return told if wrong else []
+        peaks = [np.sum(data.labels[kept] == label) for label in range(len(data.classes))]
+        alone = [n == ckplus.SEQUENCES.get(name, n) for name, n in zip(data.classes, peaks, strict=True)]
+        return (
+            (["data: one frame of each sequence, not the last three"] if all(alone) else told)
+            if wrong
+            else []
+        )
     if data.name not in ("fer2013", "ferplus", "rafdb"):
         return []
     expected = importlib.import_module(f"ferlib.data.{data.name}").published(data)

@@ -11,10 +11,11 @@ from typing import Any
 from ferlib import checkpoint, records
 from ferlib.chapters import listed, say
 from ferlib.data import FaceDataset, fer2013, find_root, is_there, load
-from ferlib.errors import FerlibError, RecordError
+from ferlib.errors import FerlibError
 from ferlib.experiments import EXPERIMENTS, Experiment, quick
 from ferlib.wording import DATASETS
 
+_opened_in: Path | None = None  # the notebook's own folder, where a kernel began in it
 TYPES = {"profile": (str,), "seed": (int,), "retrain": (bool,), "device": (str,), "results_dir": (str,)}
 
 
@@ -40,13 +41,25 @@ def begin(
     that exists as seen from the folder that is left becomes absolute. Raises FerlibError as `parameters` does.
     """
     parameters(profile=profile, device=device, seed=seed, retrain=retrain, results_dir=results_dir)
-    root = Path.cwd().parent
-    if Path.cwd().name != "notebooks" or not (root / "_toc.yml").is_file():
+    global _opened_in
+    here = _opened_in if _opened_in and Path.cwd() == _opened_in.parent else Path.cwd()
+    if here.name != "notebooks" or not (here.parent / "_toc.yml").is_file():
         return data_root, results_dir
-    results = os.path.abspath(results_dir) if Path(results_dir).is_dir() else results_dir
-    data = os.path.abspath(data_root) if data_root and Path(data_root).is_dir() else data_root
-    os.chdir(root)
-    return data, results
+    os.chdir(here.parent)
+    _opened_in = here  # for cells that are run again
+
+    def seen(folder: str) -> str:
+        return os.path.normpath(here / folder) if (here / folder).is_dir() else folder
+
+    return data_root and seen(data_root), seen(results_dir)
+
+
+def runs_beside(results_dir: str | Path) -> Path:
+    """Where checkpoints and weights lie: ``runs`` beside ``results``, ``NAME-runs`` beside a folder of another name."""
+    results = Path(results_dir)
+    if results.name == "results":
+        return results.with_name("runs")
+    return results.absolute().with_name(f"{results.absolute().name}-runs")
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ def faces(choices: Sequence[Sequence[Experiment]], data_root: str | None) -> Sho
             if is_there(rows[0].dataset, data_root):
                 data = load(rows[0].dataset, data_root, **rows[-1].dataset_options)
                 return Shown(tuple(rows), data, data_root)
-        wanted = [DATASETS[rows[0].dataset] for rows in choices]
+        wanted = list(dict.fromkeys(DATASETS[rows[0].dataset] for rows in choices))
         none = f"no {wanted[0]}" if len(wanted) == 1 else f"none of {listed(wanted)}"
         say(f"The data folder holds {none}: drawn faces stand in here.")
     from ferlib import train
@@ -91,25 +104,28 @@ def run(
 ) -> dict[str, dict[str, Any]]:
     """The chapter's own run of ``rows``.
 
-    ``profile='full'`` trains each row that has no full record of ``seed`` into ``results_dir``, with checkpoints
-    and weights in ``runs`` beside it, says of each row what was done, and returns nothing to show. ``retrain``
-    trains all of them again; one that was stopped goes on. ``'quick'`` trains a demonstration of each (of those of
+    ``profile='full'`` trains each row that is not `settled` for ``seed`` into ``results_dir``, with checkpoints and
+    weights in `runs_beside` it, says of each row what was done, and returns nothing to show. ``retrain`` trains
+    all of them again; one that was stopped goes on. ``'quick'`` trains a demonstration of each (of those of
     ``demo``, where given), on drawn faces or on a part of the reader's own, apart from the results; returns its
     records by name. ``changes`` are entries of the rows that the demonstration has otherwise than `quick`.
     """
     from ferlib import train
 
     results = Path(results_dir)
-    settings = train.Settings(
-        device=device, results=results, runs=results.with_name("runs"), data_root=data_root
-    )
+    settings = train.Settings(device=device, results=results, runs=runs_beside(results), data_root=data_root)
     if profile == "full":
         for row in (as_held(row, data_root) for row in rows):
-            if not retrain and records.state_of(results, row.id, seed) == "full":
-                say(kept(row, seed, results, data_root))
+            if not retrain and (told := settled(row, seed, results, data_root)):
+                say(told)
                 continue
             again = retrain and checkpoint.finished(checkpoint.folder_of(settings.runs, row.id, seed))
-            path = train.run(row, seed, replace(settings, restart=again))
+            try:
+                path = train.run(row, seed, replace(settings, restart=again))
+            except checkpoint.Unusable:
+                if not retrain:
+                    raise
+                path = train.run(row, seed, replace(settings, restart=True))
             say(f"`{row.id}`, seed {seed}: trained, {path}.")
         return {}
     if demo is not None:
@@ -126,22 +142,34 @@ def run(
     return shown
 
 
-def kept(row: Experiment, seed: int, results: Path, data_root: str | None) -> str:
-    """What is said of a row that is not trained because it has a full record: whether that is of the reader's data."""
+def settled(row: Experiment, seed: int, results: Path, data_root: str | None) -> str:
+    """What is said of a row that needs no training: its record, and whether that is of the reader's data; else nothing.
+
+    A full record will do, and one that is reduced by its data alone where these are the reader's.
+    """
     from ferlib import train
 
     path = records.path_of(results, row.id, seed)
-    told = f"`{row.id}`, seed {seed}: kept, {path} holds a full record"
-    if data_root is None:
-        return f"{told}."
+    state = records.state_of(results, row.id, seed)
+    if state not in ("full", "reduced"):
+        return ""
+    part = records.read(path)["reproducible"]
+    if state == "reduced" and not all(change.startswith("data: ") for change in part["changed"]):
+        return ""
+    told, why = f"`{row.id}`, seed {seed}: kept, {path} holds a {state} record", ""
     try:
-        own = train.load_data(row, data_root).fingerprint
-        same = own == records.read(path)["reproducible"]["data"]["fingerprint"]
-    except (FerlibError, RecordError) as error:
-        return f"{told}; it was not compared with your data ({error})."
+        same = train.load_data(row, data_root).fingerprint == part["data"]["fingerprint"]
+    except FerlibError as error:
+        same, why = False, f"; it was not compared with your data ({error})"
+    if state == "reduced" and not same:
+        return ""
     if same:
         return f"{told} on the same images as yours."
-    return f"{told} **of other images than yours**. Another `results_dir` trains on yours."
+    return (
+        f"{told}{why}."
+        if why
+        else f"{told} **of other images than yours**. Another `results_dir` trains on yours."
+    )
 
 
 def as_held(row: Experiment, data_root: str | None) -> Experiment:

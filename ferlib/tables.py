@@ -107,18 +107,25 @@ def parts_of(results: Path | str, identifier: str) -> list[dict[str, Any]]:
 
 
 def of_one_copy(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that saw the images which the first full run saw, or the first run where none is full."""
-    if not parts:
-        return []
-    first = next((part for part in parts if part["profile"] == "full"), parts[0])
-    same = [part for part in parts if part["data"]["fingerprint"] == first["data"]["fingerprint"]]
+    """Those that saw the images which the first full run saw, or the first run where none is full.
+
+    Runs that were given fewer training images are compared with each other.
+    """
+    first: dict[Any, dict[str, Any]] = {}
+    for part in sorted(parts, key=lambda part: part["profile"] != "full"):
+        first.setdefault(_cut(part), part)
+    same = [p for p in parts if p["data"]["fingerprint"] == first[_cut(p)]["data"]["fingerprint"]]
     if others := [str(part["seed"]) for part in parts if part not in same]:
         warnings.warn(
-            f"{first['experiment']['id']}: seed {', '.join(others)} is of other images than seed {first['seed']} "
+            f"{parts[0]['experiment']['id']}: seed {', '.join(others)} is of other images than the first full one "
             "and is left out; keep records of your own data in a results folder apart",
             stacklevel=3,
         )
     return same
+
+
+def _cut(part: Mapping[str, Any]) -> Any:
+    return part["experiment"].get("dataset_options", {}).get("train_images")
 
 
 @cache

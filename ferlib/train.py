@@ -85,7 +85,9 @@ def not_in_vain(
 ) -> None:
     """Refuse, before it trains, a run whose record could not take the place of the one that is there."""
     path = records.path_of(settings.results, row.id, seed)
-    if not path.exists():
+    try:
+        there = records.evidence(records.read(path))
+    except RecordError:  # none, or a damaged one, which the new one replaces
         return
     last = min(row.epochs, settings.epochs or row.epochs)
     ends = ["last epoch" if last == row.epochs else f"capped at {last} epochs"]
@@ -97,9 +99,9 @@ def not_in_vain(
         )
         for end in ends
     )
-    if records.evidence_of(path) > best:
+    if there > best:
         raise RecordError(
-            f"{path}: holds a run with more evidence than this one could have; use another --results folder"
+            f"{path}: holds a run with more evidence than this one could have; write to another folder"
         )
 
 

@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 from ferlib import cli, predict
 from ferlib.data import load, own
 from ferlib.data.fer2013 import CLASSES
-from ferlib.errors import DataError
+from ferlib.errors import DataError, FerlibError
 
 SPOKEN = ("Anger", "disgust", "fear", "happiness", "sad", "Surprise", "neutral")
 
 
-def pictures(folder, n=5, names=SPOKEN):
+def pictures(folder, n=12, names=SPOKEN):
     rng = np.random.default_rng(0)
     for k, name in enumerate(names):
         (folder / name).mkdir(parents=True)
@@ -29,13 +29,15 @@ def test_pictures_of_any_size_become_a_dataset(tmp_path):
     source = pictures(tmp_path / "mine", 15)
     Image.new("RGB", (50, 50), "red").save(source / "happiness" / "0.jpg")  # of the same stem as another
     (source / "neutral" / "broken.png").write_bytes(b"no picture")
+    (source / "neutral" / "notes.txt").write_text("no picture")
     told = own.import_pictures(source, tmp_path / "root", detect=False)
-    assert "106 pictures in" in told and "1 left out" in told
+    assert "106 pictures in" in told and "2 left out" in told
+    assert "notes.txt: cannot be read as a picture" in told
     assert "broken.png: cannot be read as a picture" in told
     data = load("fer2013", tmp_path / "root", protocol="merged")
     assert data.classes == CLASSES and data.images.shape == (106, 48, 48)
     assert min(data.counts()["test"].values()) >= 1
-    assert sum(data.counts()["test"].values()) in (20, 21)  # a fifth of 107 files, one of them broken
+    assert sum(data.counts()["test"].values()) == 21  # a fifth of each class
     again = own.import_pictures(source, tmp_path / "second", detect=False)
     assert again.replace("second", "root") == told
 
@@ -53,7 +55,7 @@ def test_the_middle_square_is_scaled(tmp_path):
 
 
 def test_own_parts_are_kept(tmp_path):
-    for part, n in (("train", 3), ("test", 2)):
+    for part, n in (("train", 10), ("test", 2)):
         pictures(tmp_path / "mine" / part, n)
     own.import_pictures(tmp_path / "mine", tmp_path / "root", detect=False)
     assert len(list((tmp_path / "root" / "fer2013" / "test").rglob("*.png"))) == 14
@@ -66,11 +68,12 @@ def test_own_parts_are_kept(tmp_path):
         (lambda s: [p.unlink() for p in (s / "fear").iterdir()], "fear holds no images"),
         (
             lambda s: [p.unlink() for p in sorted((s / "fear").iterdir())[1:]],
-            "fewer than 2 pictures for the class 'fear'",
+            "no usable picture for train/fear",
         ),
+        (lambda s: [p.write_bytes(b"") for p in (s / "sad").iterdir()], "no usable picture for train/sad"),
         (
-            lambda s: [p.write_bytes(b"") for p in (s / "sad").iterdir()],
-            "no usable picture for train/sad, test/sad",
+            lambda s: [p.unlink() for p in sorted((s / "fear").iterdir())[2:]],
+            "too few for a stratified validation part",
         ),
         (lambda s: (s / "train").mkdir(), "train but not the other"),
     ],
@@ -84,11 +87,22 @@ def test_what_cannot_be_a_dataset_is_refused_and_leaves_nothing(tmp_path, spoil,
     assert not (tmp_path / "root").exists() or not any((tmp_path / "root").iterdir())
 
 
-def test_an_older_copy_is_kept(tmp_path):
-    source = pictures(tmp_path / "mine")
-    own.import_pictures(source, tmp_path / "root", detect=False)
-    with pytest.raises(DataError, match="is there already"):
+@pytest.mark.parametrize("there", ["fer2013/train/happy", "FER2013/train/happy", "fer2013.csv"])
+def test_fer2013_is_not_hidden_by_own_pictures(tmp_path, there):
+    source = pictures(tmp_path / "mine", 2)
+    (tmp_path / "root" / there).mkdir(parents=True) if "train" in there else None
+    if "csv" in there:
+        (tmp_path / "root").mkdir()
+        (tmp_path / "root" / there).touch()
+    with pytest.raises(DataError, match="is there already, and would be taken for these pictures"):
         own.import_pictures(source, tmp_path / "root", detect=False)
+
+
+def test_a_rare_class_has_a_test_picture(tmp_path):
+    source = pictures(tmp_path / "mine", 20)
+    for path in sorted((source / "disgust").iterdir())[3:]:
+        path.unlink()
+    assert "test: angry 4, disgust 1," in own.import_pictures(source, tmp_path / "root", detect=False)
 
 
 def test_sixteen_bits_are_scaled_and_not_cut_off(tmp_path):
@@ -101,5 +115,11 @@ def test_sixteen_bits_are_scaled_and_not_cut_off(tmp_path):
 def test_on_the_command_line(tmp_path):
     source = pictures(tmp_path / "mine")
     done = CliRunner().invoke(cli.app, ["data", "import", str(source), str(tmp_path / "root"), "--no-detect"])
-    assert done.exit_code == 0 and "35 pictures in" in done.stdout
-    assert len(list((tmp_path / "root").rglob("*.png"))) == 35
+    assert done.exit_code == 0 and "84 pictures in" in done.stdout
+    assert len(list((tmp_path / "root").rglob("*.png"))) == 84
+
+
+def test_pixels_whose_range_nothing_tells_are_refused(tmp_path):
+    Image.fromarray(np.full((8, 8), 100_000, np.int32)).save(tmp_path / "deep.tiff")
+    with pytest.raises(FerlibError, match="more than 16 bits"):
+        predict.read_image(tmp_path / "deep.tiff")

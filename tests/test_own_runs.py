@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from recorded import record
 
-from ferlib import own_runs, records, train
+from ferlib import checkpoint, own_runs, records, train
+from ferlib.data import is_there
 from ferlib.errors import FerlibError
 from ferlib.experiments import get, quick
 
@@ -53,11 +54,13 @@ def test_a_notebook_opened_in_its_folder_works_in_the_root(tmp_path, monkeypatch
     (tmp_path / "_toc.yml").touch()
     for folder in ("notebooks/mine", "results", "faces"):
         (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.setattr(own_runs, "_opened_in", None)
     monkeypatch.chdir(tmp_path / "notebooks")
     assert own_runs.begin(**{**GIVEN, "data_root": "../faces"}) == (str(tmp_path / "faces"), "results")
     assert Path.cwd() == tmp_path
     assert own_runs.begin(**GIVEN) == (None, "results") and Path.cwd() == tmp_path
-    monkeypatch.chdir(tmp_path / "notebooks")
+    # the first cells run again: seen from the notebook's folder as before
+    assert own_runs.begin(**{**GIVEN, "data_root": "../faces"})[0] == str(tmp_path / "faces")
     assert own_runs.begin(**{**GIVEN, "results_dir": "mine"})[1] == str(tmp_path / "notebooks" / "mine")
 
 
@@ -105,8 +108,30 @@ def test_a_kept_record_of_other_images_is_told(tmp_path, ran, said, monkeypatch)
     Own.fingerprint = records.read(path)["reproducible"]["data"]["fingerprint"]
     own_runs.run([BASELINE], **how)
     assert "on the same images as yours" in said[1] and not ran
-    own_runs.run([BASELINE], **{**how, "data_root": str(tmp_path / "nowhere")})
-    assert "kept" in said[2]
+    monkeypatch.undo()
+    assert "was not compared with your data (data folder" in own_runs.settled(
+        BASELINE, 0, results, "/nowhere/at/all"
+    )
+
+
+def test_a_record_that_is_reduced_by_its_data_alone_is_kept_where_these_are_the_readers(
+    tmp_path, monkeypatch
+):
+    path = record(tmp_path, BASELINE.id, dataset="ckplus", profile="reduced")
+    part = records.read(path)["reproducible"]
+
+    class Own:
+        fingerprint = part["data"]["fingerprint"]
+
+    monkeypatch.setattr(train, "load_data", lambda *_: Own)
+    assert own_runs.settled(BASELINE, 0, tmp_path, None) == ""  # 34 of 100 epochs
+    part["changed"] = ["data: counts differ from the published ones"]
+    monkeypatch.setattr(records, "read", lambda _: {"reproducible": part})
+    assert "holds a reduced record on the same images as yours" in own_runs.settled(
+        BASELINE, 0, tmp_path, None
+    )
+    Own.fingerprint = "another"
+    assert own_runs.settled(BASELINE, 0, tmp_path, None) == ""
 
 
 def test_retrain_begins_again_where_a_run_had_ended_and_goes_on_elsewhere(tmp_path, ran, said):
@@ -118,6 +143,40 @@ def test_retrain_begins_again_where_a_run_had_ended_and_goes_on_elsewhere(tmp_pa
     (ended / "best.safetensors").touch()
     own_runs.run([BASELINE, FULL], profile="full", results_dir=str(results), **{**HOW, "retrain": True})
     assert [(call[0], call[2].restart) for call in ran] == [(BASELINE.id, True), (FULL.id, False)]
+
+
+def test_retrain_begins_again_where_the_checkpoint_is_of_no_use(tmp_path, said, monkeypatch):
+    asked = []
+
+    def refuse(row, seed, settings):
+        asked.append(settings.restart)
+        if not settings.restart:
+            raise checkpoint.Unusable("of another dataset")
+        return tmp_path
+
+    monkeypatch.setattr(train, "run", refuse)
+    how = {"profile": "full", "results_dir": str(tmp_path / "results"), **HOW}
+    with pytest.raises(checkpoint.Unusable):
+        own_runs.run([BASELINE], **how)
+    own_runs.run([BASELINE], **{**how, "retrain": True})
+    assert asked == [False, False, True]
+
+
+def test_every_results_folder_has_runs_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert own_runs.runs_beside("results") == Path("runs")
+    assert own_runs.runs_beside("MINE/results") == Path("MINE/runs")
+    assert own_runs.runs_beside("mine") == tmp_path / "mine-runs"
+    assert own_runs.runs_beside(".") == Path(f"{tmp_path}-runs")
+
+
+def test_votes_without_the_table_of_pixels_are_no_images(tmp_path):
+    (tmp_path / "ferplus").mkdir()
+    (tmp_path / "ferplus" / "fer2013new.csv").touch()
+    (tmp_path / "fer2013" / "train" / "happy").mkdir(parents=True)
+    assert not is_there("ferplus", tmp_path) and is_there("fer2013", tmp_path)
+    (tmp_path / "fer2013" / "fer2013.csv").touch()
+    assert is_there("ferplus", tmp_path)
 
 
 def test_class_folders_of_fer2013_take_the_rows_for_them(tmp_path):

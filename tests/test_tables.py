@@ -167,6 +167,12 @@ def test_seeds_of_other_images_have_no_common_mean(tmp_path, recwarn):
     other = {**part, "seed": 1, "data": {"fingerprint": "b"}}
     short = {**part, "seed": 2, "profile": "reduced"}
     assert tables.of_one_copy([part, short]) == [part, short] and not recwarn
-    with pytest.warns(UserWarning, match="x: seed 1 is of other images than seed 0"):
+    with pytest.warns(UserWarning, match="x: seed 1 is of other images than the first"):
         assert tables.of_one_copy([{**other, "profile": "reduced"}, part, short]) == [part, short]
     assert tables.of_one_copy([]) == []
+    fewer = {
+        **short,
+        "data": {"fingerprint": "c"},
+        "experiment": {"id": "x", "dataset_options": {"train_images": 9}},
+    }
+    assert tables.of_one_copy([part, fewer]) == [part, fewer]  # fewer training images of the same copy

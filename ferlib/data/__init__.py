@@ -61,13 +61,14 @@ def load(name: str, root: str | os.PathLike[str] | None = None, **options: Any) 
 
 
 def is_there(name: str, root: str | os.PathLike[str] | None = None) -> bool:
-    """Whether the folder holds a dataset, in any of the layouts (what has no files is everywhere).
+    """Whether the folder holds a dataset, in any of the layouts (what has no files is everywhere; votes are no images).
 
     Raises DataError where there is no folder.
     """
     if name == "synthetic" or name not in NAMES:
         return True
-    return importlib.import_module(f"ferlib.data.{name}").find(find_root(root)) is not None
+    module, folder = importlib.import_module(f"ferlib.data.{name}"), find_root(root)
+    return module.find(folder) is not None and (name != "ferplus" or module.has_pixels(folder))
 
 
 def find_root(root: str | os.PathLike[str] | None = None) -> Path:

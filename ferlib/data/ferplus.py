@@ -86,6 +86,13 @@ def find(root: Path) -> tuple[str, Path] | None:
     return None
 
 
+def has_pixels(root: Path) -> bool:
+    """Whether there are images, too: beside the votes it takes FER2013's table, whose rows they belong to."""
+    layout, _ = find(root) or ("", None)
+    table = fer2013.find(root)
+    return layout == "folders" or (layout == "votes" and table is not None and table[0] == "csv")
+
+
 def published(dataset: FaceDataset) -> dict[str, dict[str, int]]:
     """Published counts, known for the official rule only."""
     if dataset.meta["rule"] != "majority":

@@ -57,9 +57,10 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted((p for p in _entries(folder) if p.is_dir()), key=_by_name)
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Image files of a folder in the order of their names; a folder without any is an error."""
-    files = sorted((p for p in _entries(folder) if p.suffix.lower() in SUFFIXES), key=_by_name)
+def image_files(folder: Path, suffixes: Sequence[str] | None = SUFFIXES) -> list[Path]:
+    """Image files of a folder in the order of their names (None: files of any suffix); none at all is an error."""
+    every = (p for p in _entries(folder) if p.is_file())
+    files = sorted((p for p in every if suffixes is None or p.suffix.lower() in suffixes), key=_by_name)
     if not files:
         raise DataError(f"folder {folder} holds no images (.jpg, .png): copy them there or remove the folder")
     return files
@@ -84,7 +85,9 @@ def _entries(folder: Path) -> Iterable[Path]:
         raise DataError(f"folder {folder} cannot be read: {error.strerror}") from None
 
 
-def labelled_files(folder: Path, names: Mapping[str, int]) -> list[tuple[Path, int]]:
+def labelled_files(
+    folder: Path, names: Mapping[str, int], suffixes: Sequence[str] | None = SUFFIXES
+) -> list[tuple[Path, int]]:
     """Image files with labels from class folders; ``names`` maps folder names (plain form) to labels.
 
     Every class must have its folder, and a folder that names no class is an error: a class that is
@@ -101,7 +104,7 @@ def labelled_files(folder: Path, names: Mapping[str, int]) -> list[tuple[Path, i
     missing = [name for name in names if name not in found]
     if missing:
         raise DataError(f"folder {folder} has no subfolder for the class {missing[0]!r}: complete the copy")
-    return [(file, label) for name, label in names.items() for file in image_files(found[name])]
+    return [(file, label) for name, label in names.items() for file in image_files(found[name], suffixes)]
 
 
 def plain_name(text: str, where: str) -> str:
@@ -147,7 +150,10 @@ def eight_bits(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("floating-point pixels")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image).astype(np.uint32) // 257).astype(np.uint8))
+        pixels = np.asarray(image).astype(np.int64)
+        if pixels.min() < 0 or pixels.max() > 65535:
+            raise ValueError("pixels of more than 16 bits")
+        return Image.fromarray((pixels // 257).astype(np.uint8))
     image.load()
     return image
 

@@ -50,7 +50,7 @@ def measure(root: str | os.PathLike[str] | None = None) -> tuple[dict[str, Any],
     folder = find_root(root)
     loaders = dict(zip(NAMES, (fer2013, ferplus, ckplus), strict=True))
     # FERPlus's votes alone hold no pixels
-    there = [n for n in NAMES if loaders[n].find(folder) and (n != "ferplus" or _has_pixels(folder))]
+    there = [n for n in NAMES if loaders[n].find(folder) and (n != "ferplus" or ferplus.has_pixels(folder))]
     if not there:
         raise FerlibError(f"nothing to measure in {folder}: see `ferlib data check`")
     measures = dict(zip(NAMES, (_fer2013, _ferplus, _ckplus), strict=True))
@@ -70,12 +70,6 @@ def measure(root: str | os.PathLike[str] | None = None) -> tuple[dict[str, Any],
     found["faces_sha256"] = records.arrays_sha256(faces)
     run = {"seconds": seconds, "finished": datetime.date.today().isoformat(), **commit()}
     return json.loads(records.canonical(found)), faces, run
-
-
-def _has_pixels(folder: Path) -> bool:
-    layout, _ = ferplus.find(folder) or ("", None)
-    table = fer2013.find(folder)
-    return layout == "folders" or (table is not None and table[0] == "csv")
 
 
 # -- the datasets ---------------------------------------------------------------------------------------------------

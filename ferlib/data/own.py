@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from ferlib.data import folders
+from ferlib.data import fer2013, folders, splits
 from ferlib.data.fer2013 import CLASSES
 from ferlib.errors import DataError, FerlibError
 
@@ -24,73 +23,84 @@ def import_pictures(source: Path, root: Path, *, detect: bool = True, test: floa
     """Copy the pictures of ``source`` into ``root/fer2013``: the largest face of each, grey, 48 x 48 pixels.
 
     ``source`` holds a folder for each of the seven classes, or ``train`` and ``test`` with one each; without those
-    a stratified share ``test`` of the pictures, the same every time, becomes the test part. ``detect=False`` takes
-    the square in the middle of a picture instead of looking for a face. Returns what was done. Pictures without a
-    face, and files that are no picture, are left out and named. Raises DataError where a class has no folder or
-    fewer than two pictures, and where ``root/fer2013`` is there already; nothing is written then.
+    a share ``test`` of each class, one picture at the least and the same every time, becomes the test part.
+    ``detect=False`` takes the square in the middle of a picture instead of looking for a face. Returns what was done.
+    Pictures without a face, and files that are no picture, are left out and named. Raises DataError where a class has
+    no folder, where too few pictures are left to train on, and where ``root`` holds FER2013 already; nothing is
+    written then.
     """
-    from ferlib.predict import face_in, read_image
-
     if not 0 < test < 1:
         raise DataError(f"the share of test pictures must lie between 0 and 1, but is {test:g}")
-    target = root / "fer2013"
-    if target.exists():
-        raise DataError(f"{target} is there already: name another folder, or move it away")
-    found = _found(source, test)
-    waiting = root / ".fer2013.part"
-    if waiting.exists():  # of a call that was stopped
-        shutil.rmtree(waiting)
-    left, counts = [], Counter[tuple[str, str]]()
+    if (there := fer2013.find(root)) is not None or (root / "fer2013").exists():
+        held = there[1] if there else root / "fer2013"
+        raise DataError(
+            f"{held} is there already, and would be taken for these pictures: name another folder"
+        )
+    found, left = _faces(_files(source), detect, source.name)
+    parts = _parts(found, test)
+    target, waiting = root / "fer2013", root / ".fer2013.part"
+    shutil.rmtree(waiting, ignore_errors=True)  # of a call that was stopped
     taken: set[Path] = set()
-    for part, name, file in tqdm(found, desc=source.name, unit=" pictures", disable=None, leave=False):
-        try:
-            face, _ = face_in(read_image(file), SIDE, detect=detect)
-        except FerlibError as error:
-            if "pip install" in str(error):  # without the detector no picture can be read
-                raise
-            left.append(f"{file}: {str(error).removeprefix(f'{file}: ')}")
-            continue
-        path = waiting / part / name / f"{file.stem}.png"
+    for (_, label, file, face), part in zip(found, parts, strict=True):
+        path = waiting / part / CLASSES[label] / f"{file.stem}.png"
         if path in taken:  # a.jpg beside a.png
             path = path.with_name(f"{file.name}.png")
         taken.add(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(face).convert("L").save(path)
-        counts[part, name] += 1
-    empty = [f"{part}/{name}" for part in PARTS for name in CLASSES if not counts[part, name]]
-    if empty:
-        shutil.rmtree(waiting, ignore_errors=True)
-        raise DataError(f"no usable picture for {', '.join(empty)}" + (f"; {left[0]}" if left else ""))
     waiting.rename(target)
+    counts = Counter((part, CLASSES[label]) for (_, label, *_), part in zip(found, parts, strict=True))
     return "\n".join(_told(target, counts, left))
 
 
-def _found(source: Path, test: float) -> list[tuple[str, str, Path]]:
-    """Part, class and file of every picture."""
+def _files(source: Path) -> list[tuple[str, int, Path]]:
+    """Part (empty where the source has none), label and path of every file in the class folders."""
     if not source.is_dir():
         raise DataError(f"folder {source} does not exist")
     names = {folders.plain(name): label for label, name in enumerate(CLASSES)}
-    given = {part: source / part for part in PARTS if (source / part).is_dir()}
+    given = [part for part in PARTS if (source / part).is_dir()]
     if len(given) == 1:
-        raise DataError(
-            f"folder {source} has {next(iter(given))} but not the other of train and test: add it"
-        )
-    if given:
-        return [
-            (part, CLASSES[label], file)
-            for part, folder in given.items()
-            for file, label in folders.labelled_files(folder, names)
-        ]
-    files = folders.labelled_files(source, names)
-    labels = np.array([label for _, label in files])
-    few = [CLASSES[label] for label, n in zip(*np.unique(labels, return_counts=True), strict=True) if n < 2]
-    if few:
-        raise DataError(f"folder {source} has fewer than 2 pictures for the class {few[0]!r}: add some")
-    size = min(max(round(test * len(files)), len(CLASSES)), len(files) - len(CLASSES))
-    chosen = set(train_test_split(np.arange(len(files)), test_size=size, stratify=labels, random_state=0)[1])
+        raise DataError(f"folder {source} has {given[0]} but not the other of train and test: add it")
     return [
-        ("test" if i in chosen else "train", CLASSES[label], file) for i, (file, label) in enumerate(files)
+        (part, label, file)
+        for part in given or [""]
+        for file, label in folders.labelled_files(source / part, names, suffixes=None)
     ]
+
+
+def _faces(
+    files: list[tuple[str, int, Path]], detect: bool, title: str
+) -> tuple[list[tuple[str, int, Path, np.ndarray]], list[str]]:
+    """The files with the face in each, and a line for each file without one."""
+    from ferlib.predict import face_in, read_image
+
+    found, left = [], []
+    for part, label, file in tqdm(files, desc=title, unit=" pictures", disable=None, leave=False):
+        try:
+            found.append((part, label, file, face_in(read_image(file), SIDE, detect=detect)[0]))
+        except FerlibError as error:
+            if "pip install" in str(error):  # without the detector no picture can be read
+                raise
+            left.append(f"{file}: {str(error).removeprefix(f'{file}: ')}")
+    return found, left
+
+
+def _parts(found: list[tuple[str, int, Path, np.ndarray]], test: float) -> np.ndarray:
+    """The part of every face, its own or drawn class by class; DataError where these are too few to train on."""
+    labels = np.array([label for _, label, *_ in found], int)
+    parts = np.array([part or "train" for part, *_ in found])
+    if found and not found[0][0]:
+        rng = np.random.default_rng(0)
+        for label in range(len(CLASSES)):
+            those = np.flatnonzero(labels == label)
+            parts[rng.permutation(those)[: max(1, round(test * len(those)))]] = "test"
+    for part in PARTS:
+        if empty := [
+            name for label, name in enumerate(CLASSES) if not np.any((labels == label) & (parts == part))
+        ]:
+            raise DataError(f"no usable picture for {part}/{empty[0]}: add some")
+    splits.with_validation(parts, labels, 0)  # what the rows for class folders will do
+    return parts
 
 
 def _told(target: Path, counts: Counter[tuple[str, str]], left: list[str]) -> Iterable[str]:
