@@ -382,3 +382,7 @@ def test_welch_without_any_spread():
     found = welch([90.0, 90.0], [91.0, 91.0])
     assert found["difference"] == found["low"] == found["high"] == 1.0
     assert np.isnan(found["p"])
+
+
+def test_no_difference_is_no_negative_one():
+    assert [chapters.signed(x) for x in (-0.001, 0.0, -0.006, 1.25)] == ["+0.00", "+0.00", "-0.01", "+1.25"]

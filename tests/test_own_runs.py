@@ -11,7 +11,7 @@ from recorded import record
 from ferlib import checkpoint, own_runs, records, train
 from ferlib.data import is_there
 from ferlib.errors import FerlibError
-from ferlib.experiments import get, quick
+from ferlib.experiments import EXPERIMENTS, get, quick
 
 BASELINE, FULL = get("amdcnn-ckplus-baseline"), get("amdcnn-ckplus-acs3")
 CKPLUS = {"dataset": "ckplus", "profile": "full"}
@@ -185,6 +185,8 @@ def test_class_folders_of_fer2013_take_the_rows_for_them(tmp_path):
     (tmp_path / "fer2013" / "train" / "happy").mkdir(parents=True)
     assert own_runs.as_held(plain, str(tmp_path)).id == "se_cnn-plain-merged"
     assert own_runs.as_held(BASELINE, str(tmp_path)) is BASELINE  # which has none
+    (tmp_path / "fer2013" / "fer2013.csv").touch()
+    assert own_runs.as_held(plain, str(tmp_path)) is plain
 
 
 def test_the_faces_are_those_that_the_folder_holds(tmp_path, said, monkeypatch):
@@ -200,3 +202,11 @@ def test_the_faces_are_those_that_the_folder_holds(tmp_path, said, monkeypatch):
     held = own_runs.faces(choices, str(tmp_path))
     assert held.rows == choices[1] and held.root == str(tmp_path)
     assert asked == [("fer2013", choices[1][1].dataset_options)]
+
+
+@pytest.mark.parametrize("row", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
+def test_every_row_can_be_demonstrated_without_files(row):
+    small = quick(row)
+    assert small.dataset == "synthetic"
+    assert small.size <= 48
+    assert not small.variant.get("pretrained")
