@@ -101,7 +101,7 @@ def newest(folder: Path, key: str, device: torch.device | str = "cpu") -> dict[s
 
 def finished(folder: Path) -> bool:
     """Whether a run has come to its end in this folder: its best weights lie there under their lasting name."""
-    return (folder / "best.safetensors").exists()
+    return (folder / "best.safetensors").is_file()
 
 
 def clear(folder: Path) -> None:

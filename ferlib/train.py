@@ -64,7 +64,7 @@ def run(
     with exclusive(checkpoint.folder_of(settings.runs, row.id, seed), f"{row.id} seed {seed}"):
         if data is None:
             data = load_data(row, settings.data_root)
-        not_in_vain(row, seed, data, settings, original or row)
+        refuse_less_evidence(row, seed, data, settings, original or row)
         device = resolve_device(settings.device)
         try:
             job = prepare(row, seed, data, settings, stop or Stop())
@@ -80,7 +80,7 @@ def run(
         return write_record(job, state, stopped, data, original or row)
 
 
-def not_in_vain(
+def refuse_less_evidence(
     row: Experiment, seed: int, data: FaceDataset, settings: Settings, original: Experiment
 ) -> None:
     """Refuse, before it trains, a run whose record could not take the place of the one that is there."""

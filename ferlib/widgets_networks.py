@@ -83,9 +83,8 @@ class Catalogue:
         ]
         for path in sorted((self.results / identifier).glob("seed*.json")):
             seed = path.stem.removeprefix("seed")
-            if (
-                seed.isdecimal()
-                and (checkpoint.folder_of(self.runs, identifier, int(seed)) / "best.safetensors").is_file()
+            if seed.isdecimal() and checkpoint.finished(
+                checkpoint.folder_of(self.runs, identifier, int(seed))
             ):
                 load = functools.partial(
                     weights.from_run, identifier, int(seed), self.results, self.runs, self.data_root

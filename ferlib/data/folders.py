@@ -145,7 +145,7 @@ def read(
 def eight_bits(image: Image.Image) -> Image.Image:
     """The image with 8 bits a channel: 16 bits are scaled, where Pillow would cut them off at 255.
 
-    Raises ValueError for floating-point pixels, whose range nothing tells.
+    Raises ValueError for floating-point pixels and those of more than 16 bits, whose range nothing tells.
     """
     if image.mode == "F":
         raise ValueError("floating-point pixels")
