@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -393,28 +394,55 @@ def waiting(effects: Sequence[Effect], results: Path | str) -> pd.DataFrame:
     )
 
 
-def remaining(results: Path | str) -> pd.DataFrame:
-    """What is left of each gap, a line for each network with a record.
+class Left(StrEnum):
+    """What is left of a gap.
 
-    A gap is not told from zero when the interval over test images (people on CK+) holds zero, first with the epoch that
+    It is not told from zero when the interval over test images (people on CK+) holds zero, first with the epoch that
     validation chose, then with the best test epoch; else it is open, or our accuracy is above the published one.
-    What is left of a gap of shortened runs is not known. Lines of a network that stands in for the paper's say so.
+    What is left of a gap of shortened runs is not known.
     """
+
+    CHANCE = "not told from zero"
+    GONE = "gone at the best test epoch"
+    ABOVE = "above the print"
+    OPEN = "open"
+    UNKNOWN = "not known"
+
+
+class Remaining(NamedTuple):
+    """A gap with the epoch that validation chose, with the best test epoch, and what is left of it."""
+
+    chosen: Effect
+    best: Effect
+    state: Left
+
+
+def left_of(ids: Sequence[str], results: Path | str) -> Remaining | None:
+    """What is left of the gap of the first of these rows that has a record; None where none has."""
+    chosen, best = (gap(ids, results, reading) for reading in ("val_selected", "paper_style"))
+    if chosen.points is None or best.points is None:
+        return None
+    if chosen.reduced and best.points > 0:
+        return Remaining(chosen, best, Left.UNKNOWN)
+    if holds_zero(chosen):
+        return Remaining(chosen, best, Left.CHANCE)
+    if holds_zero(best):
+        return Remaining(chosen, best, Left.GONE)
+    return Remaining(chosen, best, Left.ABOVE if best.points < 0 else Left.OPEN)
+
+
+def remaining(results: Path | str) -> pd.DataFrame:
+    """What is left of each gap (`Left`), a line for each network with a record; of a stand-in it says so."""
     lines = []
     for ids in (ids for groups in HEADS.values() for ids in groups):
         row = head(ids, results)
-        chosen, best = (gap(ids, results, reading) for reading in ("val_selected", "paper_style"))
-        if chosen.points is None or best.points is None:
+        if (found := left_of(ids, results)) is None:
             continue
-        if holds_zero(chosen):
-            state = "not told from zero"
-        elif holds_zero(best):
-            state = "gone at the best test epoch"
-        else:
-            side = "above the print" if best.points < 0 else "open"
-            state = f"{side}: {chapters.signed(best.points)} at the best test epoch"
-        if chosen.reduced and best.points > 0:
-            state = f"not known: {tables.evidence_label(tables.parts_of(results, row.id))}"
+        chosen, best, state = found.chosen, found.best, str(found.state)
+        if found.state in (Left.ABOVE, Left.OPEN):
+            state += f": {chapters.signed(best.points or 0.0)} at the best test epoch"
+        if found.state is Left.UNKNOWN:
+            state += f": {tables.evidence_label(tables.parts_of(results, row.id))}"
         lines.append(
             {
                 "paper": NAMES[chosen.paper],

@@ -1,0 +1,140 @@
+"""What a paper claims and what its chapter found, in a box at the chapter's head. Nothing in it is typed.
+
+The published accuracies and the gaps are those of `ferlib.effects`, attention's gains those of `ferlib.comparison`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from IPython.display import HTML, display
+
+from ferlib import chapters, comparison, effects, tables, wording
+from ferlib.comparison import STEPS, Gain, gain_of
+from ferlib.comparison_tables import ALONE, FITTED
+from ferlib.effects import HEADS, Left
+from ferlib.errors import FerlibError
+from ferlib.experiments import EXPERIMENTS
+from ferlib.experiments.comparison import NETWORKS
+from ferlib.typeset import typeset
+
+# how ids of rows end that stand in for the paper's own, from another start or at another size, as far as they exist
+STARTS = ("", "-scratch", "-scratch96", "-scratch48")
+LEFT = {
+    Left.CHANCE: "the difference may be chance",
+    Left.GONE: "the difference is gone where the test images choose the epoch",
+    Left.ABOVE: "ours is higher, beyond chance",
+    Left.OPEN: "the difference stays where the test images choose the epoch",
+    Left.UNKNOWN: "what whole runs reach is not known",
+}
+
+
+def show(paper: str, results: Path | str) -> None:
+    """Show the box of a paper, for ``amdcnn``, ``gcca_vgg``, ``a_mobilenet``, ``se_cnn`` or ``msca_resnet``."""
+    items = "".join(
+        f"<li><strong>{escape(name)}</strong>: {typeset(text)}</li>" for name, text in lines(paper, results)
+    )
+    more = (
+        'Intervals are of 95 %. <a href="#results-against-the-paper">The tables</a>, '
+        '<a href="#why-they-differ">what explains the differences</a>, '
+        '<a href="comparison.html">all networks compared</a>.'
+    )
+    display(
+        HTML(
+            '<div class="admonition note"><p class="admonition-title">In short</p>'
+            f"<ul>{items}</ul><p>{more}</p></div>"
+        )
+    )
+
+
+def lines(paper: str, results: Path | str) -> list[tuple[str, str]]:
+    """Heading and sentence of each point: the paper's network on each dataset, then what attention adds.
+
+    Raises FerlibError for a paper that is none of the five.
+    """
+    if paper not in HEADS:
+        raise FerlibError(f"no paper {paper!r}: choose one of {', '.join(HEADS)}")
+    return [
+        *(_accuracy(ids, results) for ids in HEADS[paper]),
+        ("The step to attention, as the paper takes it", f"{'; '.join(map(_step, steps(paper, results)))}."),
+        ("The same with all networks trained alike", _alike(paper, results)),
+    ]
+
+
+def steps(paper: str, results: Path | str) -> list[Gain]:
+    """The paper's steps to attention (`STEPS`); where its own rows have no common run, of rows that stand in."""
+    found = []
+    for _, without, with_ in (step for step in STEPS if EXPERIMENTS[step[2]].paper == paper):
+        place = wording.dataset(EXPERIMENTS[with_])
+        own = gain_of(place, without, with_, results)
+        for start in STARTS[1:]:
+            pair = without + start, with_ + start
+            if own.ours is None and all(i in EXPERIMENTS for i in pair):
+                name = f"{wording.dataset(EXPERIMENTS[pair[1]])}, {_start(pair[1])}"
+                other = gain_of(name, *pair, results)
+                own = own if other.ours is None else replace(other, published=own.published)
+        found.append(own)
+    return found
+
+
+def _start(identifier: str) -> str:
+    """How a row that stands in begins, as its name ends: ``from scratch, 48×48``."""
+    return wording.variant(EXPERIMENTS[identifier]).partition(", ")[2]
+
+
+def _accuracy(ids: Sequence[str], results: Path | str) -> tuple[str, str]:
+    row = effects.head(ids, results)
+    place = wording.dataset(row)
+    published = f"published {chapters.printed_accuracy(row):.2f} %"
+    left = effects.left_of(ids, results)
+    if left is None:
+        return place, f"{published}; not run yet."
+    gap, printed = left.chosen, chapters.printed_accuracy(row) or 0.0
+    ours, low, high = (printed - (value or 0.0) for value in (gap.points, gap.high, gap.low))
+    name = f" ({_start(row.id)})" if effects.stands_in(row) else ""
+    text = (
+        f"{published}, ours{name} {ours:.2f} % [{low:.1f}, {high:.1f}] of {gap.n:,} test images "
+        f"({tables.evidence_label(tables.parts_of(results, row.id))}): {LEFT[left.state]}."
+    )
+    others = effects.people(row, results)
+    if others.points is not None:
+        honest = 100 * float(np.mean(chapters.pooled(row, results)[1]))
+        text += f" On people whom training did not see: {honest:.2f} %."
+    return place, text
+
+
+def _step(gain: Gain) -> str:
+    published = "" if gain.published is None else f"published {chapters.signed(gain.published)}, "
+    if gain.ours is None:
+        missing = gain.missing if gain.missing.startswith("not run") else f"not run: {gain.missing}"
+        return f"{gain.title}: {published}{missing}"
+    runs = chapters.some(gain.seeds, "seed") + (", shortened runs" if gain.reduced else "")
+    return (
+        f"{gain.title}: {published}ours {chapters.signed(gain.ours)} points "
+        f"[{gain.low:+.1f}, {gain.high:+.1f}] ({runs})"
+    )
+
+
+def _alike(paper: str, results: Path | str) -> str:
+    """The paper's network minus its twin under the common protocol, on each dataset."""
+    said = []
+    for dataset, heading in comparison.DATASETS.items():
+        pair = [comparison.tested(name, dataset, results) for name in (NETWORKS[paper][3], paper) if name]
+        first, second = pair if len(pair) == 2 else (None, None)
+        if first is None or second is None or (test := comparison.difference(first, second)) is None:
+            said.append(f"{heading}: not run yet")
+            continue
+        remarks = [chapters.some(int(test["seeds"]), "seed")]
+        remarks += ["shortened runs"] if second.reduced else []
+        if not second.reduced and min(first.fitted, second.fitted) < FITTED[dataset]:
+            remarks.append("one of the two trained too little")
+        said.append(
+            f"{heading}: {chapters.signed(test['mean'])} points [{test['low']:+.1f}, {test['high']:+.1f}] "
+            f"({', '.join(remarks)})"
+        )
+    more = "" if paper in ALONE else " The twin lacks more than attention here."
+    return f"{'; '.join(said)}.{more}"
