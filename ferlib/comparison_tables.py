@@ -151,8 +151,11 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
     return " ".join([*said, f"{each} each{': provisional' if few else ''}."])
 
 
-def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> str:
-    """The answer: the papers' own protocols, attention alone under one protocol, all pairs, and what follows."""
+def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> tuple[str, str]:
+    """The answer in three sentences: the papers' own protocols, attention alone under one protocol, what follows.
+
+    Then what the figure has beside it: the mean of all pairs, and the pairs that are in none; empty where nothing.
+    """
     published = sorted(gain.published for gain in gains if gain.published is not None)
     have = [gain for gain in gains if gain.ours is not None]
     clear = sum((gain.low or 0) > 0 for gain in have)
@@ -165,18 +168,15 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> st
     )
     alone, every = _means(found, ALONE), _means(found, tuple(NETWORKS))
     if not every and not alone:
-        return f"{own} No two networks have run with their twins under one protocol yet."
+        return f"{own} No two networks have run with their twins under one protocol yet.", ""
+    said = []
     if alone:
         names = chapters.listed(_plain(name) for name in ALONE)
-        more = _with_more({name: mean for name, mean in every.items() if mean[0] > alone.get(name, (0,))[0]})
-        alike = (
-            f"Trained alike, {names}, which differ from their twins in attention alone, lie on average {_lead(alone)}"
-            + (
-                f"; with the pairs whose twins lack more than attention the difference is {more}."
-                if more
-                else "."
-            )
-        )
+        alike = f"Trained alike, {names}, which differ from their twins in attention alone, lie on average {_lead(alone)}."
+        if more := _with_more(
+            {name: mean for name, mean in every.items() if mean[0] > alone.get(name, (0,))[0]}
+        ):
+            said.append(f"With the pairs whose twins lack more than attention the mean difference is {more}.")
     else:
         alike = f"Trained alike, the networks with attention differ from their twins by {_with_more(every)}."
     held = _held(gains, alone)
@@ -184,7 +184,7 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> st
     if min(seeds) < ENOUGH_SEEDS:
         few = f"{chapters.some(min(seeds), 'seed')} {'each' if len(seeds) == 1 else 'of some networks'}"
         held = held.removesuffix(".") + f"; with {few} this is provisional."
-    return " ".join(filter(None, [own, alike, _left_out(found, every), held]))
+    return f"{own} {alike} {held}", " ".join(filter(None, [*said, _left_out(found, every)]))
 
 
 Means = Mapping[str, tuple[int, Mapping[str, float]]]  # by dataset: number of pairs, their mean and its test
