@@ -172,7 +172,10 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> tu
     said = []
     if alone:
         names = chapters.listed(_plain(name) for name in ALONE)
-        alike = f"Trained alike, {names}, which differ from their twins in attention alone, lie on average {_lead(alone)}."
+        alike = (
+            f"Trained alike, {names}, which differ from their twins in attention alone, lie on average "
+            f"{_lead(alone)}."
+        )
         if more := _with_more(
             {name: mean for name, mean in every.items() if mean[0] > alone.get(name, (0,))[0]}
         ):

@@ -40,7 +40,8 @@ def compare(
 ) -> dict[str, Any] | None:
     """Second minus first on the same images over the seeds that both have: see `measures.paired`; None without any.
 
-    Also the means ``before`` and ``after``, and ``by_seed`` the mean differences of the single seeds.
+    Also the means ``before`` and ``after``, and ``by_seed`` the mean differences of the single seeds, all over the same
+    images: those that have a map of either network in every seed.
     """
     pairs = common(first, second)
     if not pairs:
@@ -48,11 +49,13 @@ def compare(
     before, after = (
         np.stack([pair[i].values(zones, layer, kind) for pair in pairs.values()]) for i in range(2)
     )
+    test = measures.paired(before, after, next(iter(pairs.values()))[0].people)
+    there = ~np.isnan(after - before).any(0)
     return {
-        "before": float(np.nanmean(before)),
-        "after": float(np.nanmean(after)),
-        "by_seed": dict(zip(pairs, np.nanmean(after - before, axis=1).tolist(), strict=True)),
-        **measures.paired(before, after, next(iter(pairs.values()))[0].people),
+        "before": float(before[:, there].mean()),
+        "after": float(after[:, there].mean()),
+        "by_seed": dict(zip(pairs, (after - before)[:, there].mean(1).tolist(), strict=True)),
+        **test,
     }
 
 
@@ -63,14 +66,24 @@ def verdict(test: Mapping[str, Any] | None, profiles: Iterable[str]) -> str:
     """
     if test is None:
         return "not measured"
-    word = "holds" if test["low"] > 0 else "opposite" if test["high"] < 0 else "not shown"
+    word = "not shown" if holds_zero(test) else "holds" if test["low"] > 0 else "opposite"
     return word if len(test["by_seed"]) >= SEEDS and set(profiles) <= {"full"} else f"provisional: {word}"
+
+
+def holds_zero(test: Mapping[str, Any]) -> bool:
+    """Whether the interval of a difference holds zero."""
+    return bool(test["low"] <= 0 <= test["high"])
 
 
 def networks(claim: Claim) -> str:
     """The two networks of a claim as their paper's table calls them, size and start of rows from scratch left out."""
     both = (variant(get(one)) for one in (claim.first, claim.second))
     return " → ".join(name.partition(", from scratch")[0] for name in both)
+
+
+def layer_of(claim: Claim, used: Sequence[Run]) -> str:
+    """The layer whose map a claim is tested on; of two networks with other layers both."""
+    return claim.layer or " → ".join(dict.fromkeys(run.found["layer"] for run in used)) or "–"
 
 
 def claims(results: Path | str, paper: str | None = None) -> pd.DataFrame:
@@ -87,6 +100,7 @@ def claims(results: Path | str, paper: str | None = None) -> pd.DataFrame:
             {
                 "the text says": f"{claim.text} ({claim.where})",
                 "networks": networks(claim),
+                "map of": layer_of(claim, used),
                 "share in (%)": " + ".join(claim.zones) + area,
                 "first → second (%)": f"{percent(test['before'])} → {percent(test['after'])}"
                 if test
@@ -95,8 +109,9 @@ def claims(results: Path | str, paper: str | None = None) -> pd.DataFrame:
                 "by seed (points)": "; ".join(f"{100 * d:+.1f}" for d in test["by_seed"].values())
                 if test
                 else "–",
-                "p (Holm)": f"{next(corrected):.2g}" if test else "–",
-                "verdict": verdict(test, [run.profile for run in used]),
+                "p (Holm)": f"{(p := next(corrected)):.2g}" if test else "–",
+                "verdict": verdict(test, [run.profile for run in used])
+                + (", not after Holm" if test and p >= 0.05 and not holds_zero(test) else ""),
             }
         )
     return pd.DataFrame(lines)
@@ -157,3 +172,45 @@ def choices(results: Path | str, claim: Claim) -> pd.DataFrame:
     for (layer, kind), test in chosen_otherwise(results, claim).items():
         lines.setdefault(layer, {"map of": layer})[WAYS[kind]] = points(test)
     return pd.DataFrame(list(lines.values()))
+
+
+def spatial(layer: str) -> bool:
+    """Whether a map is a module's own spatial attention, not Grad-CAM of a layer."""
+    return "." in layer
+
+
+def otherwise(results: Path | str) -> pd.DataFrame:
+    """A line for each measured claim: what becomes of its difference in another way of `WAYS` and in other layers.
+
+    Of Grad-CAM in all layers it tells in how many differences the second network has more, among those whose interval
+    leaves zero out.
+    """
+    lines = []
+    for claim in CLAIMS:
+        found = {k: t for k, t in chosen_otherwise(results, claim).items() if not spatial(k[0])}
+        if not found:
+            continue
+        first = next(layer for layer, _ in found)
+        clear = [test for test in found.values() if not holds_zero(test)]
+        lines.append(
+            {
+                "paper": NAMES[claim.paper],
+                "networks": networks(claim),
+                "share in": " + ".join(claim.zones),
+                "map of": first,
+                **{said: points(found[first, kind]) for kind, said in WAYS.items() if (first, kind) in found},
+                "clear differences, all layers": len(clear),
+                "of these more": sum(test["low"] > 0 for test in clear),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def divided(frame: pd.DataFrame) -> str:
+    """How many claims of `otherwise` have clear differences of both signs, in a sentence."""
+    clear, more = frame["clear differences, all layers"], frame["of these more"]
+    both = frame[(more > 0) & (more < clear)]
+    return (
+        f"Of {len(frame)} measured sentences, {len(both) or 'none'} {'has' if len(both) == 1 else 'have'} clear "
+        "differences of both signs, by the layer, the placing of its cells or the measure."
+    )

@@ -548,6 +548,44 @@ def test_claims_from_measures(tmp_path):
     assert placed["first (px)"].tolist() == ["+0.0"]
 
 
+def test_before_and_after_are_of_the_same_images(tmp_path):
+    """Image 0 has no map with CBAM: neither network's mean counts it, so that the difference is that of the means."""
+    for name, level in (("baseline", 0.2), ("cbam", 0.3)):
+        kept(tmp_path, f"amdcnn-ckplus-{name}", level)
+    runs = [measures_tables.runs_of(tmp_path, f"amdcnn-ckplus-{name}") for name in ("baseline", "cbam")]
+    runs[0][0].found["layers"]["unit3"]["share"]["nose"][1] = 0.9  # has a map in both
+    second = runs[1][0].found["layers"]["unit3"]["share"]
+    second["nose"][2] = None
+    runs[0][0].found["layers"]["unit3"]["share"]["nose"][2] = 5.0  # counts nowhere
+    test = measures_verdicts.compare(*runs, ["nose"])
+    assert test["after"] - test["before"] == pytest.approx(test["mean"]) == pytest.approx(test["by_seed"][0])
+    assert test["before"] < 0.3
+
+
+def test_a_verdict_that_the_correction_takes_away_says_so(tmp_path, monkeypatch):
+    kept(tmp_path, "amdcnn-ckplus-baseline", 0.2)
+    kept(tmp_path, "amdcnn-ckplus-cbam", 0.15)
+    for p, ending in ((0.06, ", not after Holm"), (0.04, "")):
+        monkeypatch.setattr(measures_verdicts, "holm", lambda values, p=p: [p] * len(values))
+        told = measures_verdicts.claims(tmp_path, "amdcnn")["verdict"].tolist()
+        middle, _, face, _ = told  # the claims on MCBAM have no run
+        assert {middle, face} == {f"provisional: opposite{ending}"} and told[1] == told[3] == "not measured"
+
+
+def test_what_other_layers_and_measures_make_of_a_claim(tmp_path):
+    """CBAM has less in both layers and by all three measures: six differences, none of them up."""
+    assert measures_verdicts.otherwise(tmp_path).empty
+    kept(tmp_path, "amdcnn-ckplus-baseline", 0.2)
+    kept(tmp_path, "amdcnn-ckplus-cbam", 0.15)
+    frame = measures_verdicts.otherwise(tmp_path)
+    clear, more = "clear differences, all layers", "of these more"
+    assert frame[[clear, more]].to_numpy().tolist() == [[6, 0]] * 2
+    assert frame["share, cells evenly spread"][0].startswith("-5.0 [")
+    assert measures_verdicts.divided(frame).startswith("Of 2 measured sentences, none have clear")
+    frame.loc[0, more] = 1
+    assert measures_verdicts.divided(frame).startswith("Of 2 measured sentences, 1 has clear")
+
+
 def test_three_seeds_make_one_interval_and_a_verdict(tmp_path):
     for seed, shift in enumerate((0.0, 0.01, -0.01)):
         kept(tmp_path, "amdcnn-ckplus-baseline", 0.2, seed=seed, profile="full")
