@@ -190,6 +190,7 @@ def sizes(effects: Sequence[Effect]) -> str:
 
     found = measured(effects)
     gaps = [e for e in found if e.kind == "gap" and not e.stand_in]
+    stand_ins = [e for e in found if e.kind == "gap" and e.stand_in]
     others = [e for e in found if e.kind != "gap" and e.kind not in CHANCE]
     said = []
     if gaps:
@@ -197,8 +198,16 @@ def sizes(effects: Sequence[Effect]) -> str:
         said.append(
             f"The largest gap to the published accuracy is {_points(gap)} ({gap.dataset}{_short_of(gap)})"
         )
-        if gap.low is not None:
+        if gap.low is not None and gap.reduced:
+            said[0] += ", so that it is not known what a whole one leaves of it"
+        elif gap.low is not None:
             said[0] += f", {'no more' if holds_zero(gap) else 'more'} than chance alone gives"
+    if stand_ins:
+        gap = max(stand_ins, key=_size)
+        said.append(
+            f"The largest gap of a stand-in is {_points(gap)} ({gap.dataset}{_short_of(gap)}), "
+            "which says nothing about the paper"
+        )
     if others:
         most = max(others, key=_size)
         which = "other effects" if gaps else "effects"
@@ -230,8 +239,7 @@ def readings(frame: pd.DataFrame) -> str:
         sizes = [f"{line[column] - line['published']:+.1f} ({column})" for column in known]
         star = REDUCED if line["network"].endswith(REDUCED) else ""
         said.append(f"{line['paper']} on {line['dataset']}{star} {', '.join(sizes)}")
-    note = " A star marks shortened runs." if there["network"].str.endswith(REDUCED).any() else ""
-    return f"Distance to the published accuracy, in points: {'; '.join(said)}.{note}" if said else ""
+    return f"Distance to the published accuracy, in points: {'; '.join(said)}." if said else ""
 
 
 def forest(groups: Mapping[str, Sequence[Gain]]) -> str:
@@ -272,7 +280,7 @@ def differences(frame: pd.DataFrame) -> str:
     left = (
         ""
         if n == every
-        else f"; {every - n} more are not compared: shortened otherwise, or no seed in common"
+        else f"; {every - n} more are not compared: only one of the two shortened, or no seed in common"
     )
     return f"{differing} of {some(n, 'pair')} differ after the correction{left}."
 

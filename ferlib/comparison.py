@@ -286,7 +286,7 @@ class Gain:
     seeds: int = 0
     n: int = 0
     reduced: bool = False
-    missing: str = "not run yet"  # what stands in the place of ours where there is none
+    missing: str = "pair not run yet"  # what stands in the place of ours where there is none
 
 
 def headline(results: Path | str) -> list[Gain]:

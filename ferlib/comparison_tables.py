@@ -158,13 +158,14 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> tu
     """
     published = sorted(gain.published for gain in gains if gain.published is not None)
     have = [gain for gain in gains if gain.ours is not None]
-    clear = sum((gain.low or 0) > 0 for gain in have)
+    clear, against = sum((gain.low or 0) > 0 for gain in have), sum((gain.high or 0) < 0 for gain in have)
     short = sum(gain.reduced for gain in have)
     own = (
         f"The papers print gains of {published[0]:.2f} to {published[-1]:.2f} points; in our runs of the same steps "
         f"under the papers' own protocols, {len(have)} of {len(gains)} so far"
         + (f" ({short} of them from shortened runs)" if short else "")
-        + f", the gain is above zero beyond chance in {clear or 'none'}."
+        + f", the gain is above zero beyond chance in {clear or 'none'}"
+        + (f" and below it in {against}." if against else ".")
     )
     alone, every = _means(found, ALONE), _means(found, tuple(NETWORKS))
     if not every and not alone:

@@ -121,7 +121,7 @@ def images(row: Experiment) -> dict[str, int] | None:
     Counts are the published ones (sources: `ferlib.data`), so that nothing has to be on disk.
     """
     options = dict(row.dataset_options)
-    subset = options.pop("subset", None)
+    subset, fewer = options.pop("subset", None), options.pop("train_images", None)
     try:
         counts = COUNTS[row.dataset](**options)
     except (KeyError, TypeError):
@@ -130,6 +130,8 @@ def images(row: Experiment) -> dict[str, int] | None:
     if subset is not None and subset < total:  # as ferlib.pixels.load_data draws it
         share = {"train": 2 / 3, "val": 1 / 6, "test": 1 / 6}
         counts = {s: each * min(1.0, subset * share[s] / each.sum()) for s, each in counts.items()}
+    if fewer is not None:
+        counts["train"] = counts["train"] * min(1.0, fewer / counts["train"].sum())
     goal = row.balance.get("expand_to")
     if goal is not None:
         most = counts["train"].max() if goal == "max" else float(goal)

@@ -19,6 +19,7 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from ferlib.data.dataset import FaceDataset, display_order
 from ferlib.errors import FerlibError
@@ -388,7 +389,8 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.margins(x=0.14, y=0.12)  # for the names
-    _stack(labels)
+    centres = [ax.transData.transform(place) for place in at.values()]
+    _stack(labels, [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in centres])
     ax.legend(
         handles=[
             plt.Line2D([], [], color="C0", marker="o", linestyle="", label="with attention"),
@@ -400,12 +402,13 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
     return figure
 
 
-def _stack(labels: Sequence[Annotation]) -> None:
-    """Move names up, in points, until none lies on an earlier one."""
+def _stack(labels: Sequence[Annotation], markers: Sequence[Bbox]) -> None:
+    """Move names up, in points, until none lies on an earlier one or on a marker (a box on the screen)."""
     for i, label in enumerate(labels):
-        for _ in labels:
+        for _ in range(2 * len(labels)):
             here = label.get_window_extent()
-            if not any(here.overlaps(other.get_window_extent()) for other in labels[:i]):
+            others = [other.get_window_extent() for other in labels[:i]]
+            if not any(here.overlaps(one) for one in [*others, *markers]):
                 break
             x, y = label.xyann
             label.xyann = (x, y + 11)
@@ -468,7 +471,7 @@ def forest(groups: Mapping[str, Sequence[Gain]]) -> Figure:
         label.set_fontweight("bold" if isinstance(line, str) else "normal")
     ax.set_ylim(len(lines) - 0.4, -0.6)
     ax.grid(False, axis="y")
-    ax.set_xlabel("test accuracy with attention minus without (points)")
+    ax.set_xlabel("test accuracy of the network minus that of the one without attention (points)")
     figure.legend(
         handles=[
             plt.Line2D([], [], color="C1", marker="D", linestyle="", label="published"),

@@ -120,7 +120,12 @@ def test_of_effects_the_largest_beside_chance():
     clear = effect("gap", -3.0, low=-4.0, high=-2.0, reduced=True)
     assert captions.sizes([clear, effect("seed", 9.0)]) == (
         "The largest gap to the published accuracy is -3.0 points (CK+48, a shortened run), "
-        "more than chance alone gives."
+        "so that it is not known what a whole one leaves of it."
+    )
+    clear = effect("gap", 3.0, low=2.0, high=4.0)
+    assert captions.sizes([clear, effect("gap", 8.0, stand_in=True)]) == (
+        "The largest gap to the published accuracy is +3.0 points (CK+48), more than chance alone gives. "
+        "The largest gap of a stand-in is +8.0 points (CK+48), which says nothing about the paper."
     )
     assert captions.sizes([effect("gap", None)]) == ""
 
@@ -140,8 +145,7 @@ def test_of_readings_each_networks_distance():
     )
     assert captions.readings(frame) == (
         "Distance to the published accuracy, in points: A on CK+48 +1.0 (best test epoch), -2.0 (epoch by validation); "
-        "B on FER2013 * -1.0 (best test epoch), -2.0 (epoch by validation), -20.0 (other people). "
-        "A star marks shortened runs."
+        "B on FER2013 * -1.0 (best test epoch), -2.0 (epoch by validation), -20.0 (other people)."
     )
     assert captions.readings(frame.iloc[2:]) == ""
 
@@ -177,7 +181,7 @@ def test_of_differences_how_many_were_compared():
     frame = pd.DataFrame([[np.nan, 2.0, np.nan], [-2.0, np.nan, np.nan], [np.nan, np.nan, np.nan]])
     frame.attrs["compared"] = 1
     assert captions.differences(frame) == (
-        "1 of 1 pair differ after the correction; 2 more are not compared: shortened otherwise, or no seed in common."
+        "1 of 1 pair differ after the correction; 2 more are not compared: only one of the two shortened, or no seed in common."
     )
 
 

@@ -312,6 +312,9 @@ def test_shortened_runs_are_told_as_such_on_the_landing_page(many):
     gains = [comparison.Gain("A", 1.0, 0.5, -1.0, 2.0, 1, reduced=True), comparison.Gain("B", 2.0)]
     text, rest = comparison_tables.landing(gains, {"ckplus": found, "fer2013": {}})
     assert "1 of 2 so far (1 of them from shortened runs)" in text
+    assert "above zero beyond chance in none." in text
+    below, _ = comparison_tables.landing([replace(gains[0], high=-0.1)], {"ckplus": {}, "fer2013": {}})
+    assert "above zero beyond chance in none and below it in 1." in below
     assert rest == "In no mean: SE-CNN, +35.00 (CK+48) points, as shortened."
     assert "shortened runs" in comparison_tables.in_words({"one": comparison.alike(found, "CK+48")})
 
@@ -385,7 +388,7 @@ def test_the_headline_says_what_ran_and_what_did_not(tmp_path):
     text = comparison_tables.in_words(groups)
     assert text.startswith("Gain of attention in points. Own: AMDCNN, FER2013 +")
     assert "SE-CNN, FER2013 +1.03 published, +10.00 ours" in text
-    assert "Alike: AMDCNN, CK+48, not run yet; GCCA-VGG16, CK+48, not run yet;" in text
+    assert "Alike: AMDCNN, CK+48, pair not run yet; GCCA-VGG16, CK+48, pair not run yet;" in text
     assert text.count("not run yet") == len(gains) - 3 + 5 and text.count("licensed") == 2
     figure = plots.forest(groups)
     labels = [(label.get_text(), label.get_fontweight()) for label in figure.axes[0].get_yticklabels()]
