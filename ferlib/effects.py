@@ -352,17 +352,20 @@ def short(effect: Effect) -> str:
 
 
 def frame(effects: Sequence[Effect]) -> pd.DataFrame:
-    """One line for each measured effect: what, dataset, size in points, bounds, test images and runs behind it."""
-    return pd.DataFrame(
+    """One line for each measured effect: what, dataset, size in points, what its bounds are over, test images, runs.
+
+    A no-break space holds the bounds together, and a column for p is there where one has it.
+    """
+    lines = pd.DataFrame(
         [
             {
                 "effect": title(e),
                 "reading": e.what + (chapters.REDUCED if e.reduced else ""),
                 "dataset": e.dataset,
-                "points": chapters.signed(e.points) if e.kind not in CHANCE else f"± {e.points:.2f}",
-                "from, to": "–"
-                if e.low is None or e.high is None
-                else f"{e.low:+.1f} to {e.high:+.1f} ({e.bounds}{_p(e)})",
+                "points": (chapters.signed(e.points) if e.kind not in CHANCE else f"± {e.points:.2f}")
+                + ("" if e.low is None or e.high is None else f" [{e.low:+.1f},\u00a0{e.high:+.1f}]"),
+                "interval over": "range" if e.bounds == "range" else e.bounds.removeprefix("95 %, ") or "–",
+                "p": "–" if e.p is None else f"{e.p:.2g}",
                 "images": f"{e.n:,}",
                 "runs": e.runs,
             }
@@ -370,10 +373,7 @@ def frame(effects: Sequence[Effect]) -> pd.DataFrame:
             if e.points is not None
         ]
     )
-
-
-def _p(effect: Effect) -> str:
-    return "" if effect.p is None else f"; p = {effect.p:.2g}"
+    return lines if any(e.p is not None for e in effects) else lines.drop(columns="p", errors="ignore")
 
 
 def waiting(effects: Sequence[Effect], results: Path | str) -> pd.DataFrame:

@@ -450,6 +450,15 @@ def forest(groups: Mapping[str, Sequence[Gain]]) -> Figure:
             continue
         if gain.published is not None:
             ax.plot(gain.published, y - 0.12, marker="D", color="C1", linestyle="")
+            ax.annotate(
+                f"{gain.published:.2f}",
+                (gain.published, y - 0.12),
+                xytext=(6, 0),
+                textcoords="offset points",
+                color="0.25",
+                fontsize="x-small",
+                va="center",
+            )
         if gain.ours is None or gain.low is None or gain.high is None:
             ax.annotate(
                 gain.missing,

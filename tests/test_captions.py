@@ -181,7 +181,8 @@ def test_of_differences_how_many_were_compared():
     frame = pd.DataFrame([[np.nan, 2.0, np.nan], [-2.0, np.nan, np.nan], [np.nan, np.nan, np.nan]])
     frame.attrs["compared"] = 1
     assert captions.differences(frame) == (
-        "1 of 1 pair differ after the correction; 2 more are not compared: only one of the two shortened, or no seed in common."
+        "1 of 1 pair differ after the correction; 2 more are not compared: only one of the two shortened, "
+        "or no seed in common."
     )
 
 

@@ -38,8 +38,6 @@ def classes(audit: Audit) -> Figure | None:
             ax.text(n, y, f" {int(n):,}" if n else " –", va="center", fontsize="x-small")
         ax.set(title=TITLES[name], xlabel="images", xlim=(0, 1.3 * begin.max()))
         ax.tick_params(axis="x", labelsize="x-small")
-        if len(part.get("splits", {})) > 1:
-            ax.legend(fontsize="x-small", loc="lower right")
         ax.grid(axis="y", visible=False)
     axes[0, 0].invert_yaxis()
     return figure

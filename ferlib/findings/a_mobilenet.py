@@ -53,6 +53,12 @@ def nan_best(finding: Finding) -> Result:
     return gap < 0, f"{gap:+.2f} points, {abs(gap) * n / 100:.0f} of {n:,} images"
 
 
+def improved(order: str) -> str:
+    """Numbers of the improved blocks of a reading's order, which has a letter for each: P plain, I improved."""
+    numbers = [k for k, letter in enumerate(order, 1) if letter == "I"]
+    return "1 to 13" if len(numbers) == len(order) else ", ".join(map(str, numbers))
+
+
 def nan_order(_: Finding) -> Result:
     from ferlib.models.a_mobilenet import PLACEMENTS, RATIOS, readings
 
@@ -60,7 +66,8 @@ def nan_order(_: Finding) -> Result:
     orders = {r.placement: r.order for r in found}
     meets = {p: [r.ratio for r in found if r.placement == p and r.meets] for p in orders}
     said = "; ".join(
-        f"{p} {orders[p]}, 3.4 M with ratio {' or '.join(map(str, meets[p])) or 'none'}" for p in orders
+        f"{p} (blocks {improved(orders[p])} improved), 3.4 M with ratio {' or '.join(map(str, meets[p])) or 'none'}"
+        for p in orders
     )
     return PLACEMENTS["table"] != PLACEMENTS["text"], f"{said} (of {RATIOS[0]} to {RATIOS[-1]})"
 

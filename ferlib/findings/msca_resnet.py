@@ -31,22 +31,28 @@ def wang_column(dataset: str) -> list[str]:
     return [wang(dataset, slug) for slug in (*WANG_RATES, *WANG_MODULES)]
 
 
+RULES = {"majority": "official rule", "argmax": "most frequent vote", "distribution": "shares of the votes"}
+
+
 def wang_ferplus(_: Finding) -> Result:
     printed = (28_709, 3_589, 3_589)
     own = tuple(total(c) for c in fer2013.PUBLISHED.values())
     rules = {
         rule: tuple(int(c.sum()) for c in ferplus_counts(rule).values()) for rule in ("majority", "argmax")
     }
-    text = "; ".join(f"{rule}: {' / '.join(f'{n:,}' for n in counts)}" for rule, counts in rules.items())
+    text = "; ".join(
+        f"{RULES[rule]}: {' / '.join(f'{n:,}' for n in counts)}" for rule, counts in rules.items()
+    )
     return printed == own and printed not in rules.values(), f"printed are FER2013's own; FERPlus by {text}"
 
 
 def wang_fits(_: Finding) -> Result:
     column, limit = wang_column("ferplus"), OFFICIAL_TEST
     found, chance = forensics.compatible_sizes(column, limit), forensics.expected_sizes(column, limit)
-    rules = [int(ferplus_counts(rule)["test"].sum()) for rule in ("majority", "argmax", "distribution")]
+    rules = {rule: int(ferplus_counts(rule)["test"].sum()) for rule in RULES}
     text = f"up to {limit:,} only {listed(found)} fits all {len(column)} ({chance:.2f} by chance)"
-    return not {*found} & {*rules, limit}, f"{text}; the rules leave {listed(rules)}"
+    parts = ", ".join(f"{n:,} ({RULES[rule]})" for rule, n in rules.items())
+    return not {*found} & {*rules.values(), limit}, f"{text}; FERPlus's rules leave {parts}"
 
 
 def wang_rate(_: Finding) -> Result:
