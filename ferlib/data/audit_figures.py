@@ -40,6 +40,11 @@ def classes(audit: Audit) -> Figure | None:
         ax.tick_params(axis="x", labelsize="x-small")
         ax.grid(axis="y", visible=False)
     axes[0, 0].invert_yaxis()
+    used = {split for name in there for split in audit[name].get("splits", {})}
+    shown = [
+        plt.Rectangle((0, 0), 1, 1, color=SHADES[s], label=s) for s in SHADES if s in used and s != "all"
+    ]
+    figure.legend(handles=shown, loc="outside lower center", ncols=3, fontsize="small", frameon=False)
     return figure
 
 

@@ -66,8 +66,8 @@ def nan_order(_: Finding) -> Result:
     orders = {r.placement: r.order for r in found}
     meets = {p: [r.ratio for r in found if r.placement == p and r.meets] for p in orders}
     said = "; ".join(
-        f"{p} (blocks {improved(orders[p])} improved), 3.4 M with ratio {' or '.join(map(str, meets[p])) or 'none'}"
-        for p in orders
+        f"{p} (blocks {improved(order)} improved), 3.4 M with ratio {' or '.join(map(str, meets[p])) or 'none'}"
+        for p, order in orders.items()
     )
     return PLACEMENTS["table"] != PLACEMENTS["text"], f"{said} (of {RATIOS[0]} to {RATIOS[-1]})"
 
