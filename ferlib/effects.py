@@ -364,7 +364,7 @@ def frame(effects: Sequence[Effect]) -> pd.DataFrame:
                 "dataset": e.dataset,
                 "points": (chapters.signed(e.points) if e.kind not in CHANCE else f"± {e.points:.2f}")
                 + ("" if e.low is None or e.high is None else f" [{e.low:+.1f},\u00a0{e.high:+.1f}]"),
-                "interval over": "range" if e.bounds == "range" else e.bounds.removeprefix("95 %, ") or "–",
+                "interval over": e.bounds.partition(", ")[2] or e.bounds or "–",
                 "p": "–" if e.p is None else f"{e.p:.2g}",
                 "images": f"{e.n:,}",
                 "runs": e.runs,
