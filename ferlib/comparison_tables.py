@@ -17,11 +17,14 @@ from ferlib.comparison import (
     Tested,
     across,
     against_twins,
+    difference,
     overall,
+    pooled,
     rows_of,
     title,
 )
 from ferlib.evaluate import average_ranks, variance_split
+from ferlib.experiments import EXPERIMENTS
 from ferlib.experiments.comparison import NETWORKS
 
 # Accuracy on training images below which a network's training is too far from its end to be compared. FER2013's labels
@@ -420,3 +423,57 @@ def _in_words(gain: Gain) -> str:
     said.append(f"{chapters.signed(gain.low)} to {chapters.signed(gain.high)}")
     said.append(chapters.some(gain.seeds, "seed"))
     return ", ".join([*said, "shortened runs"] if gain.reduced else said)
+
+
+# networks whose papers' own rows have folds by subject with their twins: without attention, with (rows by frames)
+OWN_FOLDS = {
+    "amdcnn": ("amdcnn-ckplus-baseline", "amdcnn-ckplus-acs3"),
+    "msca_resnet": ("msca_resnet-ckplus-plain", "msca_resnet-ckplus-se"),
+}
+
+
+def own_folds(found: Mapping[str, Tested], results: Path | str) -> str:
+    """The differences of `OWN_FOLDS` on CK+48 by subject beside those of the common protocol; empty where none."""
+    said = []
+    for name, ids in OWN_FOLDS.items():
+        pair = [
+            pooled(
+                name,
+                [EXPERIMENTS[f"{i}-grouped{k}"] for k in range(chapters.folds_of(EXPERIMENTS[i]))],
+                results,
+            )
+            for i in ids
+        ]
+        own = difference(pair[0], pair[1]) if pair[0] and pair[1] else None
+        here = next((one.test for one in against_twins(dict(found)) if one.name == name), None)
+        if own is None or here is None:
+            continue
+        apart = " The two disagree in sign." if own["mean"] * here["mean"] < 0 else ""
+        said.append(
+            f"{_plain(name)}, on the same people under its paper's own settings: {chapters.signed(own['mean'])} points "
+            f"({own['low']:+.1f} to {own['high']:+.1f}), here {chapters.signed(here['mean'])}.{apart}"
+        )
+    if not said:
+        return ""
+    return " ".join(
+        [*said, "So a difference belongs to a way of training, too, and not to the networks alone."]
+    )
+
+
+def other_seeds(results: Path | str) -> str:
+    """How far two seeds of a row lie apart under the papers' own protocols, in a sentence; empty where unknown."""
+    from ferlib import effects
+
+    known = [
+        (e.points, f"{effects.NAMES[paper]} on {e.dataset}")
+        for paper in effects.HEADS
+        for e in effects.of_paper(paper, results)
+        if e.kind == "seed" and e.points is not None
+    ]
+    if not known:
+        return ""
+    places = chapters.listed(f"{points:.1f} ({place})" for points, place in known)
+    return (
+        f"Under the papers' own protocols two seeds of one row lie on average {places} points apart, which the "
+        "intervals of single seeds leave out."
+    )

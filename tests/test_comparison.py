@@ -336,6 +336,27 @@ def test_a_pair_that_was_trained_too_little_is_named_with_its_difference(many):
     assert "less than 90 % counts as trained too little" in said and f"all {n} whole pairs" in said
 
 
+def test_a_pair_under_two_ways_of_training(many, monkeypatch, tmp_path):
+    """The same two networks, once as they are and once in the other order: opposite signs."""
+    found, _ = many
+    pair = {"amdcnn-ckplus-baseline-grouped0": "se_cnn", "amdcnn-ckplus-acs3-grouped0": "se_cnn-plain"}
+    monkeypatch.setattr(
+        comparison_tables, "pooled", lambda name, rows, results: found.get(pair.get(rows[0].id, ""))
+    )
+    here = {"amdcnn-plain": found["se_cnn-plain"], "amdcnn": found["se_cnn"]}
+    text = comparison_tables.own_folds(here, tmp_path)
+    assert text.startswith("AMDCNN, on the same people under its paper's own settings: -35.00 points (")
+    assert "here +35.00. The two disagree in sign." in text and "MSCA" not in text
+    assert comparison_tables.own_folds({}, tmp_path) == ""
+
+
+def test_other_seeds_of_the_papers_own_rows(tmp_path):
+    assert comparison_tables.other_seeds(tmp_path) == ""
+    for seed, accuracy in enumerate((0.5, 0.6)):
+        record(tmp_path, "amdcnn-ckplus-acs3", seed, accuracy=accuracy, dataset="ckplus")
+    assert "lie on average 10.0 (AMDCNN on CK+48) points apart" in comparison_tables.other_seeds(tmp_path)
+
+
 def test_one_pair_says_so(many):
     found, folder = many
     text = comparison_tables.verdict({name: found[name] for name in ORDER[:2]}, "ckplus")
