@@ -316,8 +316,8 @@ def removal(runs: Mapping[str, Run]) -> str:
             "insertion (mean over the steps)."
         )
     return (
-        f"Grad-CAM beats a random map in {better['deletion']} of {len(runs)} runs by deletion and in "
-        f"{better['insertion']} by insertion (mean over the steps)."
+        f"Grad-CAM beats a random map for {better['deletion']} of {len(runs)} networks by deletion and for "
+        f"{better['insertion']} by insertion (first seed, mean over the steps)."
     )
 
 

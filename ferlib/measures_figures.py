@@ -16,9 +16,6 @@ from ferlib.measures import MIDDLE, ZONES
 from ferlib.measures_tables import SHOWN, Run
 
 HARD = "\N{NO-BREAK SPACE}"
-MARKERS = "osD^vPX"
-STYLES = ("-", "--", ":", "-.")
-COLOURS = (0, 1, 2, 3, 4, 5, 6, 8, 9)  # but for the palette's grey, which is that of the random maps
 
 
 def zones(faces: Mapping[str, np.ndarray]) -> Figure:
@@ -84,20 +81,33 @@ def wrapped(title: str, width: int = 36) -> str:
 
 
 def removal(runs: Mapping[str, Run]) -> Figure:
-    """Mean probability of the true class while pixels are deleted (left) and inserted (right); grey: random maps."""
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.7 + 0.14 * len(runs)), sharey=True)
+    """Mean probability of the true class over the steps of deletion (left) and insertion (right), a line for each run.
+
+    Filled: in the order of Grad-CAM; hollow: of random maps.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 0.36 * len(runs) + 1.5), sharey=True)
     for ax, kind in zip(axes, ("deletion", "insertion"), strict=True):
-        for i, (title, run) in enumerate(runs.items()):
-            found = run.found["removal"]
-            x = 100 * np.array(found["fractions"])
-            style = {"marker": MARKERS[i % 7], "markersize": 4, "linestyle": STYLES[i % 4]}
-            colour = f"C{COLOURS[i % len(COLOURS)]}"
-            ax.plot(x, found["curves"][kind]["map"], color=colour, label=wrapped(title, 50), **style)
-            ax.plot(x, found["curves"][kind]["random"], color="0.7", zorder=0, **style)
-        word = "replaced" if kind == "deletion" else "shown"
-        ax.set(title=kind, xlabel=f"pixels {word}, highest of the map first (%)", ylim=(0, 1))
-    axes[0].set_ylabel("probability of the true class")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+        for y, run in enumerate(runs.values()):
+            curves = run.found["removal"]["curves"][kind]
+            by_map, by_chance = (float(np.mean(curves[k])) for k in ("map", "random"))
+            ax.plot([by_chance, by_map], [y, y], color="0.6", zorder=1)
+            ax.plot(by_chance, y, "o", color="0.35", markerfacecolor="white", zorder=2)
+            ax.plot(by_map, y, "o", color="C0", zorder=3)
+        better = "lower" if kind == "deletion" else "higher"
+        ax.set(title=f"{kind} ({better} is better)", xlabel="mean probability of the true class", xlim=(0, 1))
+        ax.grid(False, axis="y")
+    axes[0].set_yticks(range(len(runs)), [wrapped(title, 48) for title in runs], fontsize="x-small")
+    axes[0].invert_yaxis()
+    shown = {"Grad-CAM": {"color": "C0"}, "random maps": {"color": "0.35", "markerfacecolor": "white"}}
+    figure.legend(
+        handles=[
+            plt.Line2D([], [], marker="o", linestyle="", label=k, **style) for k, style in shown.items()
+        ],
+        loc="outside lower center",
+        ncols=2,
+        fontsize="small",
+        frameon=False,
+    )
     return figure
 
 

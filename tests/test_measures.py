@@ -647,7 +647,7 @@ def test_figures(tmp_path):
     first, second, both = (bars.lines[0].get_xdata()[0] for bars in figure.axes[1].containers)
     assert both == pytest.approx((first + second) / 2) and second - first == pytest.approx(15, abs=1)
     figure = measures_figures.removal(runs)
-    assert figure.axes[0].lines[0].get_ydata().tolist() == [0.9, 0.1]
+    assert [line.get_xdata().tolist() for line in figure.axes[0].lines] == [[0.5, 0.5], [0.5], [0.5]]
     figure = measures_figures.randomised(runs)
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["classifier", "unit3"]
     for seed in ("seed 0", "3 seeds *"):
