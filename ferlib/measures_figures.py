@@ -98,10 +98,12 @@ def removal(runs: Mapping[str, Run]) -> Figure:
         ax.grid(False, axis="y")
     axes[0].set_yticks(range(len(runs)), [wrapped(title, 48) for title in runs], fontsize="x-small")
     axes[0].invert_yaxis()
-    shown = {"Grad-CAM": {"color": "C0"}, "random maps": {"color": "0.35", "markerfacecolor": "white"}}
     figure.legend(
         handles=[
-            plt.Line2D([], [], marker="o", linestyle="", label=k, **style) for k, style in shown.items()
+            plt.Line2D([], [], marker="o", linestyle="", color="C0", label="Grad-CAM"),
+            plt.Line2D(
+                [], [], marker="o", linestyle="", color="0.35", markerfacecolor="white", label="random maps"
+            ),
         ],
         loc="outside lower center",
         ncols=2,

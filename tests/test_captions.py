@@ -209,7 +209,8 @@ def test_of_measures():
         "In this run Grad-CAM beats a random map by deletion and does not beat it by insertion (mean over the steps)."
     )
     assert captions.removal({"A": run([0.5]), "B": run([0.5], (0.1, 0.1), (0.1, 0.1))}) == (
-        "Grad-CAM beats a random map in 1 of 2 runs by deletion and in 1 by insertion (mean over the steps)."
+        "Grad-CAM beats a random map for 1 of 2 networks by deletion and for 1 by insertion "
+        "(first seed, mean over the steps)."
     )
     assert captions.randomised(runs) == (
         "Once every part is random, the mean correlation lies between -0.12 and 0.25."
