@@ -9,6 +9,7 @@ import pandas as pd
 _POWER = re.compile(r"(?<![\w.])(\d(?:\.\d+)?)e([+-]?)0*(\d+)(?!\w)")
 _MINUS = re.compile(r"(?<![^\s(\[*|≈~±])-(?=\.?\d)")
 _ZERO = re.compile(r"−(0(?:\.0+)?)(?![\d.])")
+_BOUNDS = re.compile(r"(\[[+−]?[\d.]+), ([+−]?[\d.]+\])")
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -26,5 +27,7 @@ def _power(found: re.Match[str]) -> str:
 
 
 def typeset_cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table with its text `typeset`; numbers stay numbers."""
-    return frame.map(lambda cell: typeset(cell) if isinstance(cell, str) else cell)
+    """A table with its text `typeset`, the two bounds of an interval on one line; numbers stay numbers."""
+    return frame.map(
+        lambda cell: _BOUNDS.sub("\\1,\u00a0\\2", typeset(cell)) if isinstance(cell, str) else cell
+    )
