@@ -339,6 +339,7 @@ def verdicts(counts: pd.DataFrame) -> Figure:
     return figure
 
 
+Place = tuple[float, float]
 Point = tuple[
     str, float, float, float, float, str | None
 ]  # name, cost, accuracy, low, high, name of its twin
@@ -352,9 +353,10 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
     figure, ax = plt.subplots(figsize=(9, 5.2))
     at = {name: (cost, accuracy) for name, cost, accuracy, *_ in points}
     bounds = {name: high for name, _cost, _accuracy, _low, high, _twin in points}
+    lows = {name: low for name, _cost, _accuracy, low, _high, _twin in points}
     twins = {twin for *_, twin in points}
     best = -np.inf
-    front, labels = [], []
+    front, labels, below = [], [], []
     for name, cost, accuracy, low, high, twin in sorted(points, key=lambda p: p[1]):
         colour, marker = ("C0", "o") if twin else ("C1", "s")
         ax.errorbar(
@@ -378,6 +380,7 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
                 bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.7, "linewidth": 0},
             )
             labels.append(label)
+            below.append((cost, min(low, lows.get(str(twin), low))))
         if twin in at:
             ax.annotate("", at[name], at[twin], arrowprops={"arrowstyle": "->", "color": "0.4"})
         if accuracy > best:
@@ -390,7 +393,7 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.margins(x=0.14, y=0.12)  # for the names
     centres = [ax.transData.transform(place) for place in at.values()]
-    _stack(labels, [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in centres])
+    _stack(labels, below, [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in centres])
     ax.legend(
         handles=[
             plt.Line2D([], [], color="C0", marker="o", linestyle="", label="with attention"),
@@ -402,13 +405,24 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
     return figure
 
 
-def _stack(labels: Sequence[Annotation], markers: Sequence[Bbox]) -> None:
-    """Move names up, in points, until none lies on an earlier one or on a marker (a box on the screen)."""
+def _stack(labels: Sequence[Annotation], below: Sequence[Place], markers: Sequence[Bbox]) -> None:
+    """Keep each name from earlier ones and from the markers (boxes on the screen): under its bars, else further up."""
+
+    def clear(i: int) -> bool:
+        here = labels[i].get_window_extent()
+        others = [other.get_window_extent() for other in labels[:i]]
+        return not any(here.overlaps(one) for one in [*others, *markers])
+
     for i, label in enumerate(labels):
+        above = label.xy, label.xyann
+        if clear(i):
+            continue
+        label.xy, label.xyann = below[i], (0, -16)
+        if clear(i):
+            continue
+        label.xy, label.xyann = above
         for _ in range(2 * len(labels)):
-            here = label.get_window_extent()
-            others = [other.get_window_extent() for other in labels[:i]]
-            if not any(here.overlaps(one) for one in [*others, *markers]):
+            if clear(i):
                 break
             x, y = label.xyann
             label.xyann = (x, y + 11)
