@@ -110,7 +110,7 @@ def _accuracy(ids: Sequence[str], results: Path | str) -> tuple[str, str]:
 def _step(gain: Gain) -> str:
     published = "" if gain.published is None else f"published {chapters.signed(gain.published)}, "
     if gain.ours is None:
-        missing = gain.missing if gain.missing.startswith("not run") else f"not run: {gain.missing}"
+        missing = gain.missing if "not run" in gain.missing else f"not run: {gain.missing}"
         return f"{gain.title}: {published}{missing}"
     runs = chapters.some(gain.seeds, "seed") + (", shortened runs" if gain.reduced else "")
     return (

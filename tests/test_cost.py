@@ -61,6 +61,8 @@ def measured(monkeypatch):
         # fear, sad, ... and every other class above 4,000 stay, angry, disgust, surprise are filled up
         (on("fer2013", {"expand_to": 4000}), 3 * 4000 + 4097 + 7215 + 4830 + 4965, 3_589, 3_589),
         (on("fer2013", {"weights": "balanced"}), 28_709, 3_589, 3_589),
+        (on("fer2013", train_images=9570), 9_570, 3_589, 3_589),
+        (on("ckplus", train_images=9570), 705, 79, 197),  # more than there are
     ],
 )
 def test_images_of_an_epoch(row, train, val, test):

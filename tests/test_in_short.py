@@ -21,7 +21,7 @@ def test_without_records_the_box_has_what_is_printed_and_no_result(paper, tmp_pa
     for _, text in lines[:-2]:
         assert re.fullmatch(r"published \d\d\.\d\d %; not run yet\.", text)
     assert "ours" not in str(lines)
-    assert lines[-2][0] == STEP and "published +" in lines[-2][1]
+    assert lines[-2][0] == STEP and "published +" in lines[-2][1] and "run: pair" not in lines[-2][1]
     assert lines[-1][1].count("not run yet") == len(comparison.DATASETS)
 
 

@@ -44,7 +44,8 @@ def classes(audit: Audit) -> Figure | None:
     shown = [
         plt.Rectangle((0, 0), 1, 1, color=SHADES[s], label=s) for s in SHADES if s in used and s != "all"
     ]
-    figure.legend(handles=shown, loc="outside lower center", ncols=3, fontsize="small", frameon=False)
+    if shown:
+        figure.legend(handles=shown, loc="outside lower center", ncols=3, fontsize="small", frameon=False)
     return figure
 
 
