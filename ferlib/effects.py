@@ -354,7 +354,7 @@ def short(effect: Effect) -> str:
 def frame(effects: Sequence[Effect]) -> pd.DataFrame:
     """One line for each measured effect: what, dataset, size in points, what its bounds are over, test images, runs.
 
-    A no-break space holds the bounds together, and a column for p is there where one has it.
+    A column for p is there where one has it.
     """
     lines = pd.DataFrame(
         [
@@ -363,7 +363,7 @@ def frame(effects: Sequence[Effect]) -> pd.DataFrame:
                 "reading": e.what + (chapters.REDUCED if e.reduced else ""),
                 "dataset": e.dataset,
                 "points": (chapters.signed(e.points) if e.kind not in CHANCE else f"± {e.points:.2f}")
-                + ("" if e.low is None or e.high is None else f" [{e.low:+.1f},\u00a0{e.high:+.1f}]"),
+                + ("" if e.low is None or e.high is None else f" [{e.low:+.1f}, {e.high:+.1f}]"),
                 "interval over": e.bounds.partition(", ")[2] or e.bounds or "–",
                 "p": "–" if e.p is None else f"{e.p:.2g}",
                 "images": f"{e.n:,}",

@@ -23,7 +23,7 @@ from ferlib.experiments.comparison import NETWORKS
 from ferlib.typeset import typeset
 
 # how ids of rows end that stand in for the paper's own, from another start or at another size, as far as they exist
-STARTS = ("", "-scratch", "-scratch96", "-scratch48")
+STARTS = ("-scratch", "-scratch96", "-scratch48")
 LEFT = {
     Left.CHANCE: "the difference may be chance",
     Left.GONE: "the difference is gone where the test images choose the epoch",
@@ -71,7 +71,7 @@ def steps(paper: str, results: Path | str) -> list[Gain]:
     for _, without, with_ in (step for step in STEPS if EXPERIMENTS[step[2]].paper == paper):
         place = wording.dataset(EXPERIMENTS[with_])
         own = gain_of(place, without, with_, results)
-        for start in STARTS[1:]:
+        for start in STARTS:
             pair = without + start, with_ + start
             if own.ours is None and all(i in EXPERIMENTS for i in pair):
                 name = f"{wording.dataset(EXPERIMENTS[pair[1]])}, {_start(pair[1])}"
