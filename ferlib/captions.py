@@ -174,8 +174,8 @@ def verdicts(judged: Sequence[Judgement]) -> str:
         return f"None of the {some(len(judged), 'claim')} has a verdict yet."
     said = [f"{len(decided):,} of {some(len(judged), 'claim')} have a verdict."]
     for trained, which in (
-        (False, "need no training (counts, sizes, sums, and where a paper contradicts itself)"),
         (True, "rest on training runs"),
+        (False, "need no training (counts, sizes, sums, and where a paper contradicts itself)"),
     ):
         tally = Counter(j.verdict for j in decided if rests_on_runs(j) == trained)
         if tally:

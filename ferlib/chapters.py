@@ -195,7 +195,7 @@ def estimates(
 def cells(paper: str, results: Path | str) -> pd.DataFrame:
     """How many of the printed numbers of each table have a full record, a reduced one, or none.
 
-    A number is answered by the paper's own row; ``by another row`` counts those that have no record of it but one
+    A number is answered by the paper's own row; ``by a stand-in`` counts those that have no record of it but one
     of a row of ours for the same cell (from scratch, smaller images), which is no replication of the cell.
     """
     answers: dict[tuple[str, str, str, str], list[Experiment]] = {}
@@ -206,13 +206,13 @@ def cells(paper: str, results: Path | str) -> pd.DataFrame:
     lines: dict[str, dict[str, Any]] = {}
     for (where, *_), rows in answers.items():
         line = lines.setdefault(
-            where, {"table": where, "cells": 0, "full": 0, "reduced": 0, "none": 0, "by another row": 0}
+            where, {"table": where, "cells": 0, "full": 0, "reduced": 0, "none": 0, "by a stand-in": 0}
         )
         own, *others = sorted(rows, key=lambda row: len(row.id))
         state = best_state(own, results)
         line["cells"] += 1
         line[state] += 1
-        line["by another row"] += state == "none" and any(best_state(r, results) != "none" for r in others)
+        line["by a stand-in"] += state == "none" and any(best_state(r, results) != "none" for r in others)
     return pd.DataFrame([lines[name] for name in sorted(lines)])
 
 
@@ -254,19 +254,21 @@ def best_state(row: Experiment, results: Path | str) -> str:
 
 
 def _seed_by_seed(gaps: np.ndarray) -> str:
-    """Differences of ``gaps`` (seeds, N) in points: each of up to three, of more their mean and range."""
+    """Differences of ``gaps`` (seeds, N) in points: a dash of one, each of up to three, of more their range."""
     differences = list(100 * gaps.mean(1))
+    if len(differences) == 1:
+        return "–"
     if len(differences) <= 3:
         return ", ".join(signed(difference) for difference in differences)
-    mean, low, high = (signed(of(differences)) for of in (np.mean, min, max))
-    return f"{mean} ({low} to {high}), {len(differences)} seeds"
+    return f"{signed(min(differences))} to {signed(max(differences))}, {len(differences)} seeds"
 
 
 def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected") -> pd.DataFrame:
     """Each row against the first one, then against the one before it, on the same images: differences in points.
 
     Each step has one interval and one p, those of `Couple.test`: over the seeds that both rows have, and test images
-    (people on CK+). The last column is after Holm's correction over the table.
+    (people on CK+). The last column is after Holm's correction over the table; one that has each seed's difference is
+    there where a step has several.
     """
     steps = [(rows[0], row) for row in rows[1:]] + list(pairwise(rows[1:]))
     tried = [(a, b, couple(a.id, b.id, results, reading)) for a, b in steps]
@@ -279,14 +281,16 @@ def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_s
             {
                 "step": f"{a.row} → {b.row}{star(used)}",
                 "published (points)": "–" if before is None or after is None else signed(after - before),
-                "ours (points)": _seed_by_seed(one.gaps),
-                "95 % interval of the mean": f"{test['low']:+.1f} to {test['high']:+.1f}",
+                "ours (points)": signed(test["mean"]),
+                "95 % interval": f"{test['low']:+.1f} to {test['high']:+.1f}",
+                "seed by seed": _seed_by_seed(one.gaps),
                 "images": f"{len(one.ids):,}",
                 "p": f"{test['p']:.2g}",
                 "after Holm": f"{corrected:.2g}",
             }
         )
-    return pd.DataFrame(lines)
+    several = any(line["seed by seed"] != "–" for line in lines)
+    return pd.DataFrame(lines).drop(columns=[] if several else "seed by seed", errors="ignore")
 
 
 def printed_accuracy(row: Experiment) -> float | None:
@@ -297,16 +301,16 @@ def printed_accuracy(row: Experiment) -> float | None:
 def over_seeds(
     first: Experiment, second: Experiment, results: Path | str, reading: str = "val_selected"
 ) -> str:
-    """One sentence: Welch's t-test on the accuracies of two rows' seeds, or why there is none."""
+    """One sentence: Welch's t-test on the accuracies of two rows' seeds; empty where one has a single run or none.
+
+    It takes the runs as two groups and does not use that both networks saw the same images.
+    """
     runs = [tables.parts_of(results, row.id) for row in (first, second)]
     accuracies = [[100 * p["result"][reading]["accuracy"] for p in parts] for parts in runs]
     reduced = sum(p["profile"] != "full" for parts in runs for p in parts)
     counts = [len(a) for a in accuracies]
     if min(counts) < 2:
-        return (
-            f"A test over seeds takes at least two runs of each network; {first.row} has {counts[0] or 'none'}, "
-            f"{second.row} {counts[1] or 'none'}."
-        )
+        return ""
     found = welch(accuracies[0], accuracies[1])
     if np.isnan(found["t"]):
         return (
@@ -439,11 +443,11 @@ def epochs_matter(rows: Sequence[Experiment], results: Path | str) -> str:
     if not named:
         return ""
     seeds = len(seeds_of_folds(rows[0], results)[1])
-    says = "One seed of each fold says" if seeds == 1 else f"{seeds} seeds of each fold say"
     return (
         f"The difference of {listed(named)} is there with the epochs that validation chose and cannot be told from "
-        "zero at the best test epochs. So the networks reach about the same accuracy at some epoch, and differ in "
-        f"whether the few validation frames, of other people again, choose such an epoch. {says} so."
+        "zero at the best test epochs, which favour every network. So it may lie in how well the few validation "
+        "frames, of other people again, choose an epoch, and not in what the networks reach "
+        f"({some(seeds, 'seed')} of each fold)."
     )
 
 

@@ -432,19 +432,28 @@ OWN_FOLDS = {
 }
 
 
+def own_difference(paper: str, results: Path | str) -> dict[str, float] | None:
+    """Attention minus none on CK+48 by subject under the paper's own settings: `comparison.difference` of `OWN_FOLDS`.
+
+    None for a paper that is not in it, and where the two networks have no common fold.
+    """
+    pair = [
+        pooled(
+            paper,
+            [EXPERIMENTS[f"{i}-grouped{k}"] for k in range(chapters.folds_of(EXPERIMENTS[i]))],
+            results,
+        )
+        for i in OWN_FOLDS.get(paper, ())
+    ]
+    first, second = pair if len(pair) == 2 else (None, None)
+    return None if first is None or second is None else difference(first, second)
+
+
 def own_folds(found: Mapping[str, Tested], results: Path | str) -> str:
     """The differences of `OWN_FOLDS` on CK+48 by subject beside those of the common protocol; empty where none."""
     said = []
-    for name, ids in OWN_FOLDS.items():
-        pair = [
-            pooled(
-                name,
-                [EXPERIMENTS[f"{i}-grouped{k}"] for k in range(chapters.folds_of(EXPERIMENTS[i]))],
-                results,
-            )
-            for i in ids
-        ]
-        own = difference(pair[0], pair[1]) if pair[0] and pair[1] else None
+    for name in OWN_FOLDS:
+        own = own_difference(name, results)
         here = next((one.test for one in against_twins(dict(found)) if one.name == name), None)
         if own is None or here is None:
             continue

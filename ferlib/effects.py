@@ -258,15 +258,22 @@ def seeds(rows: Sequence[Experiment], results: Path | str) -> Effect:
 
 
 def sample(row: Experiment, results: Path | str) -> Effect:
-    """Half a 95 % interval of the row's accuracy: what other test images (on CK+ people) of this number may change."""
+    """The 95 % interval around the row's accuracy: what other test images (on CK+ people) of this number may change.
+
+    ``points`` is half of it, ``low`` and ``high`` are its bounds, which near 100 % lie unevenly.
+    """
     effect = effect_of("sample", row, f"{named(row)}: half a 95 % interval")
     found = hits(row.id, results)
     if found is None:
         return effect
     low, high = accuracy_interval(found.correct, found.clusters)
+    ours = float(found.correct.mean())
     return replace(
         effect,
         points=50 * (high - low),
+        low=100 * (low - ours),
+        high=100 * (high - ours),
+        bounds=_bounds(row, 1),
         n=len(found.ids),
         runs=len(found.correct),
         reduced=found.reduced,

@@ -27,7 +27,8 @@ READINGS = {  # column of `ferlib.effects.readings` -> marker
 def sizes(effects: Sequence[Effect], *, papers: bool = False) -> Figure | None:
     """Every measured effect in points, one line each under its kind; None where none is measured.
 
-    ``papers`` puts the paper in front of each line. Chance is drawn to both sides of zero.
+    ``papers`` puts the paper in front of each line. Chance is drawn to both sides of zero: of seeds as far as two lie
+    apart in the mean, of test images as far as the interval reaches around our accuracy.
     """
     found = measured(effects)
     if not found:
@@ -56,7 +57,10 @@ def _name(e: Effect, papers: bool) -> str:
 def _draw(ax: plt.Axes, y: int, e: Effect) -> None:
     assert e.points is not None
     if e.kind in CHANCE:
-        ax.plot([-e.points, e.points], [y, y], color="0.55", linewidth=6, solid_capstyle="butt")
+        low, high = -e.points, e.points
+        if e.kind == "sample" and e.low is not None and e.high is not None:
+            low, high = e.low, e.high
+        ax.plot([low, high], [y, y], color="0.55", linewidth=6, solid_capstyle="butt")
         return
     color, marker = ("C1", "D") if e.kind == "gap" else ("C0", "o")
     if e.low is not None and e.high is not None:
@@ -73,7 +77,7 @@ def _key(found: Sequence[Effect]) -> list[plt.Line2D]:
     key = []
     if any(e.kind == "gap" for e in found):
         key.append(line([], [], color="C1", marker="D", label="published minus ours, 95 % interval"))
-    if any(e.bounds.startswith("95") and e.kind != "gap" for e in found):
+    if any(e.bounds.startswith("95") and e.kind != "gap" for e in found if e.kind not in CHANCE):
         key.append(line([], [], **ours, label="effect, 95 % interval"))
     if any(e.bounds == "range" and e.kind not in CHANCE for e in found):
         key.append(line([], [], **ours, linestyle=":", label="mean and range over runs"))
@@ -84,7 +88,7 @@ def _key(found: Sequence[Effect]) -> list[plt.Line2D]:
             )
         )
     if any(e.kind in CHANCE for e in found):
-        key.append(line([], [], color="0.55", linewidth=6, label="chance, to both sides"))
+        key.append(line([], [], color="0.55", linewidth=6, label="chance"))
     return key
 
 

@@ -5,7 +5,7 @@ The published accuracies and the gaps are those of `ferlib.effects`, attention's
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -15,7 +15,7 @@ from IPython.display import HTML, display
 
 from ferlib import chapters, comparison, effects, tables, wording
 from ferlib.comparison import STEPS, Gain, gain_of
-from ferlib.comparison_tables import ALONE, FITTED
+from ferlib.comparison_tables import ALONE, FITTED, OWN_FOLDS, own_difference
 from ferlib.effects import HEADS, Left
 from ferlib.errors import FerlibError
 from ferlib.experiments import EXPERIMENTS
@@ -24,6 +24,13 @@ from ferlib.typeset import typeset
 
 # how ids of rows end that stand in for the paper's own, from another start or at another size, as far as they exist
 STARTS = ("-scratch", "-scratch96", "-scratch48")
+# steps of ours that take nothing but attention away from a paper's network whose own step takes more
+WITHOUT = {
+    "a_mobilenet": (
+        "a_mobilenet-ckplus-no_attention-scratch48",
+        "a_mobilenet-ckplus-a_mobilenet-scratch48",
+    ),
+}
 LEFT = {
     Left.CHANCE: "the difference may be chance",
     Left.GONE: "the difference is gone where the test images choose the epoch",
@@ -61,7 +68,9 @@ def lines(paper: str, results: Path | str) -> list[tuple[str, str]]:
     return [
         *(_accuracy(ids, results) for ids in HEADS[paper]),
         ("The step to attention, as the paper takes it", f"{'; '.join(map(_step, steps(paper, results)))}."),
-        ("The same with all networks trained alike", _alike(paper, results)),
+        *_alone(paper, results),
+        *_by_subject(paper, results),
+        ("Under one protocol for all networks", _alike(paper, results)),
     ]
 
 
@@ -95,11 +104,15 @@ def _accuracy(ids: Sequence[str], results: Path | str) -> tuple[str, str]:
         return place, f"{published}; not run yet."
     gap, printed = left.chosen, chapters.printed_accuracy(row) or 0.0
     ours, low, high = (printed - (value or 0.0) for value in (gap.points, gap.high, gap.low))
-    name = f" ({_start(row.id)})" if effects.stands_in(row) else ""
-    text = (
-        f"{published}, ours{name} {ours:.2f} % [{low:.1f}, {high:.1f}] of {gap.n:,} test images "
-        f"({tables.evidence_label(tables.parts_of(results, row.id))}): {LEFT[left.state]}."
-    )
+    runs = tables.evidence_label(tables.parts_of(results, row.id))
+    found = f"{ours:.2f} % [{low:.1f}, {high:.1f}] of {gap.n:,} test images ({runs})"
+    if effects.stands_in(row):
+        text = (
+            f"{published}; its own row is not run yet. A row that stands in for it ({_start(row.id)}) has {found}: "
+            "the two are not comparable."
+        )
+    else:
+        text = f"{published}, ours {found}: {LEFT[left.state]}."
     others = effects.people(row, results)
     if others.points is not None:
         honest = 100 * float(np.mean(chapters.pooled(row, results)[1]))
@@ -119,6 +132,33 @@ def _step(gain: Gain) -> str:
     )
 
 
+def _alone(paper: str, results: Path | str) -> list[tuple[str, str]]:
+    """Attention alone, of a paper whose own step takes more away with it; nothing for the others."""
+    if paper not in WITHOUT:
+        return []
+    without, with_ = WITHOUT[paper]
+    name = f"{wording.dataset(EXPERIMENTS[with_])}, {_start(with_)}"
+    return [("Attention alone", f"{_step(gain_of(name, without, with_, results))}.")]
+
+
+def _by_subject(paper: str, results: Path | str) -> list[tuple[str, str]]:
+    """Attention minus none on folds by subject under the paper's own settings, where both networks have run on them."""
+    test = own_difference(paper, results)
+    if test is None:
+        return []
+    without, with_ = (wording.variant(EXPERIMENTS[i]) for i in OWN_FOLDS[paper])
+    return [
+        (
+            "CK+48, folds by subject, with the paper's own settings",
+            f"{with_} minus {without} {_size(test)} ({chapters.some(int(test['seeds']), 'seed')}).",
+        )
+    ]
+
+
+def _size(test: Mapping[str, float]) -> str:
+    return f"{chapters.signed(test['mean'])} points [{test['low']:+.1f}, {test['high']:+.1f}]"
+
+
 def _alike(paper: str, results: Path | str) -> str:
     """The paper's network minus its twin under the common protocol, on each dataset."""
     said = []
@@ -132,9 +172,6 @@ def _alike(paper: str, results: Path | str) -> str:
         remarks += ["shortened runs"] if second.reduced else []
         if not second.reduced and min(first.fitted, second.fitted) < FITTED[dataset]:
             remarks.append("one of the two trained too little")
-        said.append(
-            f"{heading}: {chapters.signed(test['mean'])} points [{test['low']:+.1f}, {test['high']:+.1f}] "
-            f"({', '.join(remarks)})"
-        )
-    more = "" if paper in ALONE else " The twin lacks more than attention here."
+        said.append(f"{heading}: {_size(test)} ({', '.join(remarks)})")
+    more = "" if paper in ALONE else " The network without attention lacks more than that there."
     return f"{'; '.join(said)}.{more}"

@@ -114,6 +114,7 @@ def curves(records: Mapping[str, Mapping[str, Any]], published: Mapping[str, flo
     figure, axes = plt.subplots(
         2, len(records), figsize=(5.6 * len(records), 6.4), sharex=True, sharey="row", squeeze=False
     )
+    marks: dict[str, Any] = {}
     for column, (name, record) in enumerate(records.items()):
         history = record["history"]
         epochs = [int(line["epoch"]) + 1 for line in history]
@@ -126,15 +127,24 @@ def curves(records: Mapping[str, Mapping[str, Any]], published: Mapping[str, flo
                 ax.plot(epochs, [factor * line[f"{part}_{quantity}"] for line in history], style, label=label)
             for before, after in pairwise(history):
                 if after["lr"] < before["lr"]:
-                    ax.axvline(after["epoch"] + 1, color="0.75", linewidth=0.8, zorder=0)
-            ax.axvline(record["best_epoch"] + 1, color="0.3", linewidth=1, linestyle=(0, (1, 2)), zorder=0)
+                    marks["learning rate reduced"] = ax.axvline(after["epoch"] + 1, **REDUCTION)
+            marks["best epoch (validation)"] = ax.axvline(record["best_epoch"] + 1, **BEST)
+            ax.grid(False, axis="x")  # upright lines mean something here
         if published and name in published:
-            axes[0, column].axhline(
-                published[name], color="0.2", linewidth=1, linestyle="-.", label="published test"
+            marks["published test"] = axes[0, column].axhline(
+                published[name], color="0.2", linewidth=1, linestyle="-."
             )
         axes[0, column].set(title=name, ylabel="accuracy (%)" if column == 0 else "")
         axes[1, column].set(xlabel="epoch", ylabel="loss" if column == 0 else "")
-    axes[0, 0].legend(loc="lower right", fontsize="small")
+    drawn = dict(zip(("training", "validation", "test"), axes[0, 0].lines, strict=False)) | marks
+    figure.legend(
+        list(drawn.values()),
+        list(drawn),
+        loc="outside lower center",
+        ncols=3,
+        fontsize="small",
+        frameon=False,
+    )
     return figure
 
 
@@ -302,6 +312,8 @@ def _class_map(ax: Axes, found: ClassMaps, layer: str, name: str, scale: Normali
     ax.set_title(f"n = {found.counts[name]}" + (f", {zero} zero" if zero else ""), fontsize="small")
 
 
+REDUCTION: dict[str, Any] = {"color": "0.7", "linewidth": 1, "zorder": 0}
+BEST: dict[str, Any] = {"color": "0.2", "linewidth": 1.2, "linestyle": (0, (1, 2)), "zorder": 0}
 SHADES = {  # verdict -> colour, hatch: told apart in grey by the hatches
     "reproduced": ("#029e73", ""),
     "direction holds": ("#029e73", "//"),
@@ -317,25 +329,33 @@ SHADES = {  # verdict -> colour, hatch: told apart in grey by the hatches
 }
 
 
-def verdicts(counts: pd.DataFrame) -> Figure:
-    """Claims by verdict as one bar for each paper; paler where provisional. ``counts`` is `judge.counts`'."""
-    papers = [name for name in counts.columns if name != "all"]
-    figure, ax = plt.subplots(figsize=(9, 0.55 * len(papers) + 2.2))
-    left = np.zeros(len(papers))
+def verdicts(counts: Mapping[str, pd.DataFrame]) -> Figure:
+    """Claims by verdict as one bar for each paper; paler where provisional. ``counts``: title -> `judge.counts`'."""
+    papers = [[name for name in frame.columns if name != "all"] for frame in counts.values()]
+    figure, axes = plt.subplots(
+        len(counts),
+        squeeze=False,
+        sharex=True,
+        figsize=(9, sum(0.5 * len(p) + 0.6 for p in papers) + 1.6),
+        height_ratios=[len(p) for p in papers],
+    )
     order = [f"{prefix}{name}" for name in SHADES for prefix in ("", "provisional: ")]
-    for title in (t for t in order if t in counts.index):
-        colour, hatch = SHADES[title.removeprefix("provisional: ")]
-        n = counts.loc[title, papers].to_numpy(dtype=float)
-        pale = 0.45 if title.startswith("provisional") else 1.0
-        face = (*to_rgb(colour), pale)
-        ax.barh(
-            papers, n, left=left, color=face, hatch=hatch, edgecolor="#333333", linewidth=0.6, label=title
-        )
-        left += n
-    ax.invert_yaxis()
-    ax.set(xlabel="claims", ylabel="")
-    ax.grid(False, axis="y")
-    figure.legend(loc="outside lower center", ncols=3, fontsize="small")
+    handles = {}
+    for ax, names, (heading, frame) in zip(axes[:, 0], papers, counts.items(), strict=True):
+        left = np.zeros(len(names))
+        for title in (t for t in order if t in frame.index):
+            colour, hatch = SHADES[title.removeprefix("provisional: ")]
+            n = frame.loc[title, names].to_numpy(dtype=float)
+            pale = 0.45 if title.startswith("provisional") else 1.0
+            look: dict[str, Any] = {"color": (*to_rgb(colour), pale), "hatch": hatch, "linewidth": 0.6}
+            handles[title] = ax.barh(names, n, left=left, edgecolor="#333333", **look)
+            left += n
+        ax.invert_yaxis()
+        ax.set_title(heading)
+        ax.grid(False, axis="y")
+    axes[-1, 0].set_xlabel("claims")
+    shown = [t for t in order if t in handles]
+    figure.legend([handles[t] for t in shown], shown, loc="outside lower center", ncols=3, fontsize="small")
     return figure
 
 

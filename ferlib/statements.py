@@ -30,12 +30,15 @@ class Matrix(NamedTuple):
         return sorted(found, key=lambda pair: (-pair[0], self.classes.index(pair[1])))
 
 
-Test = Callable[[Matrix], tuple[bool, str]]
+Test = Callable[[Matrix], tuple[bool | None, str]]  # None: these images cannot tell
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence of the paper as a predicate: ``test(matrix) -> (holds, what is so in ours)``."""
+    """A sentence of the paper as a predicate: ``test(matrix) -> (holds, what is so in ours)``.
+
+    ``holds`` is None where the images cannot tell, as where all of them are recognised.
+    """
 
     where: str
     text: str
@@ -93,7 +96,7 @@ def every_recall_at_least(bound: float, *but: str) -> Test:
 
     def test(matrix: Matrix) -> tuple[bool, str]:
         recall, lowest = min((r, c) for c, r in matrix.recall().items() if c not in but)
-        return recall >= bound, f"lowest: {lowest} ({recall:.1f} %)"
+        return recall >= bound, f"lowest: {lowest} ({recall:.1f} %)" if recall < 100 else "all 100.0 %"
 
     return test
 
@@ -109,19 +112,19 @@ def mistaken_only(*names: str) -> Test:
 
 
 def recalled_best(*names: str) -> Test:
-    """No other class has a higher recall than any of ``names``; False where all classes are alike."""
+    """No other class has a higher recall than any of ``names``; None where all classes are alike."""
     return lambda m: _extreme(m, names, -1, "highest")
 
 
 def recalled_worst(*names: str) -> Test:
-    """No other class has a lower recall than any of ``names``; False where all classes are alike."""
+    """No other class has a lower recall than any of ``names``; None where all classes are alike."""
     return lambda m: _extreme(m, names, 1, "lowest")
 
 
-def _extreme(matrix: Matrix, names: Sequence[str], sign: int, word: str) -> tuple[bool, str]:
+def _extreme(matrix: Matrix, names: Sequence[str], sign: int, word: str) -> tuple[bool | None, str]:
     recall = matrix.recall()
     if len({*recall.values()}) == 1:
-        return False, f"all alike ({max(recall.values()):.1f} %)"
+        return None, f"all alike ({max(recall.values()):.1f} %)"
     ranked = sorted(recall, key=lambda c: sign * recall[c])
     tied = [c for c in ranked if recall[c] == recall[ranked[len(names) - 1]]]
     shown = dict.fromkeys([*ranked[: len(names)], *tied])
@@ -153,12 +156,15 @@ def more_correct_than(name: str, count: int) -> Test:
 
 
 def taken_for(name: str, *others: str, both: bool = False) -> Test:
-    """Images of ``name`` that are not recognised go most often to one of ``others`` (``both``: to all of them)."""
+    """Images of ``name`` that are not recognised go most often to one of ``others`` (``both``: to all of them).
 
-    def test(matrix: Matrix) -> tuple[bool, str]:
+    None where all of them are recognised.
+    """
+
+    def test(matrix: Matrix) -> tuple[bool | None, str]:
         wrong = matrix.mistaken(name)
         if not wrong:
-            return False, "never mistaken"
+            return None, "never mistaken"
         if both:
             held = set(others) <= {c for _, c in wrong[: len(others)]}
         else:
@@ -188,8 +194,11 @@ def matrix_of(parts: Sequence[Mapping[str, Any]], reading: str = "val_selected")
     return Matrix(tuple(parts[0]["data"]["classes"]), counts)
 
 
+HOLDS = {True: "yes", False: "no", None: "cannot tell"}
+
+
 def statements(matrices: Mapping[str, Matrix], said: Sequence[Statement]) -> pd.DataFrame:
-    """Whether each statement holds in each of ``matrices`` (title -> matrix)."""
+    """Whether each statement holds in each of ``matrices`` (title -> matrix), a line for each pair."""
     lines = []
     for statement in said:
         for title, matrix in matrices.items():
@@ -199,7 +208,7 @@ def statements(matrices: Mapping[str, Matrix], said: Sequence[Statement]) -> pd.
                     "where": statement.where,
                     "the text says": statement.text,
                     "in our run of": title,
-                    "holds": "yes" if holds else "no",
+                    "holds": HOLDS[holds],
                     "ours": ours,
                 }
             )

@@ -99,9 +99,9 @@ def test_of_verdicts_those_that_need_training_apart():
     trained = [judged("record", "lower")] * 2 + [judged("order", "not shown")]
     waiting = [judged("record", "not run: compute"), judged("record", "not testable")]
     assert captions.verdicts(counted + trained + waiting) == (
-        "7 of 9 claims have a verdict. 4 of them need no training (counts, sizes, sums, and where a paper "
-        "contradicts itself): 3 “reproduced”, "
-        "1 “contradicts itself”. 3 of them rest on training runs: 2 “lower”, 1 “not shown”."
+        "7 of 9 claims have a verdict. 3 of them rest on training runs: 2 “lower”, 1 “not shown”. "
+        "4 of them need no training (counts, sizes, sums, and where a paper contradicts itself): "
+        "3 “reproduced”, 1 “contradicts itself”."
     )
     assert captions.verdicts(waiting) == "None of the 2 claims has a verdict yet."
 

@@ -506,6 +506,8 @@ def test_frames_of_one_person_are_worth_fewer_images(tmp_path):
 def test_words_hold_where_most_seeds_say_so():
     assert judge_statements.by_most([True, True, False]) == "direction holds"
     assert judge_statements.by_most([True, False]) == judge_statements.by_most([False]) == "direction fails"
+    assert judge_statements.by_most([None, True]) == "direction holds"  # one that cannot tell does not count
+    assert judge_statements.by_most([None]) == "not shown"
 
 
 def test_less_spread_over_seeds(tmp_path):

@@ -183,6 +183,9 @@ def test_a_faultless_run_has_an_interval_too(tmp_path):
     record(tmp_path, "msca_resnet-ckplus-se_bn", 0, 1.0, dataset="ckplus", profile="full", ids=FRAMES)
     found = effects.gap(["msca_resnet-ckplus-se_bn"], tmp_path)
     assert found.high > found.low
+    others = effects.sample(EXPERIMENTS["msca_resnet-ckplus-se_bn"], tmp_path)
+    assert others.low < others.high == pytest.approx(0)  # 100 % cannot rise
+    assert others.points == pytest.approx((others.high - others.low) / 2)
 
 
 def test_what_remains_of_a_gap(tmp_path):

@@ -8,20 +8,23 @@ import pytest
 from recorded import record
 
 from ferlib import comparison, in_short
+from ferlib.comparison_tables import OWN_FOLDS
 from ferlib.effects import HEADS
 from ferlib.errors import FerlibError
 
+CK = [f"S{i:03d}_001_{i:08d}" for i in range(100)]
 STEP = "The step to attention, as the paper takes it"
 
 
 @pytest.mark.parametrize("paper", HEADS)
 def test_without_records_the_box_has_what_is_printed_and_no_result(paper, tmp_path):
     lines = in_short.lines(paper, tmp_path)
-    assert len(lines) == len(HEADS[paper]) + 2
-    for _, text in lines[:-2]:
+    heads, (step, *others) = lines[: len(HEADS[paper])], lines[len(HEADS[paper]) :]
+    assert [name for name, _ in others[:-1]] == ["Attention alone"] * (paper in in_short.WITHOUT)
+    for _, text in heads:
         assert re.fullmatch(r"published \d\d\.\d\d %; not run yet\.", text)
     assert "ours" not in str(lines)
-    assert lines[-2][0] == STEP and "published +" in lines[-2][1] and "run: pair" not in lines[-2][1]
+    assert step[0] == STEP and "published +" in step[1] and "run: pair" not in step[1]
     assert lines[-1][1].count("not run yet") == len(comparison.DATASETS)
 
 
@@ -51,8 +54,9 @@ def test_rows_that_stand_in_are_named_and_keep_what_the_paper_prints(tmp_path):
     """60 of 100 right with attention and 50 without, of the same images: ten points beside the printed 2.71."""
     for net, accuracy in (("mobilenet_v1", 0.5), ("a_mobilenet", 0.6)):
         record(tmp_path, f"a_mobilenet-ferplus-{net}-scratch48", accuracy=accuracy, dataset="ferplus")
-    (_, head), (_, step), _ = in_short.lines("a_mobilenet", tmp_path)
-    assert "ours (from scratch, 48×48) 60.00 %" in head
+    (_, head), (_, step), *_ = in_short.lines("a_mobilenet", tmp_path)
+    assert "ours" not in head and "stands in for it (from scratch, 48×48) has 60.00 %" in head
+    assert head.endswith("the two are not comparable.")
     assert "FERPlus, from scratch, 48×48: published +2.71, ours +10.00 points [" in step
     assert "(1 seed, shortened runs)" in step and "RAF-DB: published +2.87, not run: licensed data" in step
 
@@ -61,9 +65,29 @@ def test_the_paper_s_own_rows_come_first(tmp_path):
     for ending, accuracy in (("", 0.75), ("-scratch48", 0.6)):
         record(tmp_path, f"a_mobilenet-ferplus-mobilenet_v1{ending}", accuracy=0.5, dataset="ferplus")
         record(tmp_path, f"a_mobilenet-ferplus-a_mobilenet{ending}", accuracy=accuracy, dataset="ferplus")
-    (_, head), (_, step), _ = in_short.lines("a_mobilenet", tmp_path)
+    (_, head), (_, step), *_ = in_short.lines("a_mobilenet", tmp_path)
     assert "ours 75.00 %" in head
     assert "FERPlus: published +2.71, ours +25.00 points" in step
+
+
+def test_attention_alone_where_the_paper_takes_more_away(tmp_path):
+    for name, accuracy in zip(in_short.WITHOUT["a_mobilenet"], (0.9, 0.7), strict=True):
+        record(tmp_path, name, accuracy=accuracy, dataset="ckplus", profile="full", ids=CK)
+    *_, (name, text), _ = in_short.lines("a_mobilenet", tmp_path)
+    assert name == "Attention alone" and text.startswith("CK+48, from scratch, 48×48: ours -20.00 points [")
+
+
+def test_folds_by_subject_under_the_paper_s_own_settings(tmp_path):
+    """Eight of ten against nine of ten of the same people; nothing before every fold has run."""
+    for name, accuracy in zip(OWN_FOLDS["msca_resnet"], (0.9, 0.8), strict=True):
+        assert len(in_short.lines("msca_resnet", tmp_path)) == 4
+        for fold in range(5):
+            ids = [f"S{fold}{i:02d}_001_{i:08d}" for i in range(100)]
+            row = f"{name}-grouped{fold}"
+            record(tmp_path, row, accuracy=accuracy, dataset="ckplus", profile="full", ids=ids)
+    *_, (name, text), _ = in_short.lines("msca_resnet", tmp_path)
+    assert name == "CK+48, folds by subject, with the paper's own settings"
+    assert text.startswith("SENet minus neither SENet nor BN -10.00 points [")
 
 
 def test_the_box_is_html_with_links_to_its_chapter(tmp_path, monkeypatch):

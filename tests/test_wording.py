@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,6 +13,10 @@ import pytest
 from ferlib import chapters, wording
 from ferlib.experiments import EXPERIMENTS, get
 from ferlib.typeset import typeset, typeset_cells
+
+ROOT = Path(__file__).parents[1]
+FITS = 76  # characters of code that a page 1,280 pixels wide shows without a scroll bar
+HIDDEN = {"hide-input", "remove-input", "hide-cell", "remove-cell", "remove-output"}
 
 
 @pytest.mark.parametrize(
@@ -87,3 +94,29 @@ def test_names_of_rows(row, name):
 def test_names_of_networks_in_a_sentence():
     text = "se_cnn training against mobilenet_v3_small; se_cnn-plain, my_se_cnn"
     assert wording.models(text) == "SE-CNN training against MobileNetV3-small; SE-CNN-plain, my_se_cnn"
+
+
+def code_shown(page):
+    """Lines of code and commands that a reader of a page sees without a click."""
+    if page.suffix == ".md":
+        texts = [page.read_text(encoding="utf-8")]
+    else:
+        cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
+        texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
+        for cell in cells:
+            if cell["cell_type"] == "code" and not HIDDEN & set(cell["metadata"].get("tags", ())):
+                yield from "".join(cell["source"]).splitlines()
+    for text in texts:
+        for block in re.findall(r"^```(?:bash|python|console)\n(.*?)^```", text, flags=re.S | re.M):
+            yield from block.splitlines()
+
+
+@pytest.mark.parametrize(
+    "page",
+    sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "book").glob("*.md")]),
+    ids=lambda p: p.name,
+)
+def test_code_that_is_shown_is_not_cut_off(page):
+    shown = list(code_shown(page))
+    assert shown or page.suffix == ".md"
+    assert not [line for line in shown if len(line) > FITS]

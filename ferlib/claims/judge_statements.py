@@ -20,7 +20,7 @@ REPEATS = 10  # of Chen & Chen (section 3.2)
 
 
 def in_words(claim: Claim, results: Path | str) -> Judgement:
-    """A statement in words, over the confusion matrix of each seed: it holds where it holds in most of them."""
+    """A statement in words, over the confusion matrix of each seed: it holds where it holds in most that can tell."""
     row, test = EXPERIMENTS[claim.experiment], words(claim.paper).get(claim.id)
     parts = tables.parts_of(results, row.id)
     if not parts or test is None:
@@ -37,9 +37,12 @@ def in_words(claim: Claim, results: Path | str) -> Judgement:
     )
 
 
-def by_most(held: Sequence[bool]) -> str:
-    """The verdict on a statement that was looked up in each of several runs."""
-    return "direction holds" if 2 * sum(held) > len(held) else "direction fails"
+def by_most(held: Sequence[bool | None]) -> str:
+    """The verdict on a statement that was looked up in each of several runs; None is a run that cannot tell."""
+    able = [h for h in held if h is not None]
+    if not able:
+        return "not shown"
+    return "direction holds" if 2 * sum(able) > len(able) else "direction fails"
 
 
 def in_history(claim: Claim, results: Path | str) -> Judgement:

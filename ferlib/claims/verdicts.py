@@ -10,7 +10,8 @@
     Of an order of models, a gain, or a statement in words.
 ``not shown``
     Of an order, a gain, a test, a spread or a place of attention: the difference cannot be told from none (p of 0.05
-    or more; of attention, an interval that holds zero; of gathered classes, seeds that disagree; of counts, a tie).
+    or more; of attention, an interval that holds zero; of gathered classes, seeds that disagree; of counts, a tie;
+    of mistakes, images that are all recognised).
 ``contradicts itself``
     The paper prints the same quantity otherwise at another place, or its own numbers do not give this one.
 ``too few images``
