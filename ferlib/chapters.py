@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from ferlib import records, tables
+from ferlib import records, tables, wording
 from ferlib.couples import couple
 from ferlib.evaluate import accuracy_interval, holm, mean_interval, paired_clusters, welch
 from ferlib.experiments import EXPERIMENTS, Experiment
@@ -493,7 +493,7 @@ def assumptions(rows: Sequence[Experiment]) -> pd.DataFrame:
     for (choice, text), columns in found.items():
         several = sum(c == choice for c, _ in found) > 1
         where = f" ({', '.join(dict.fromkeys(columns))})" if several else ""
-        lines.append({"choice": choice + where, "taken, and why": text})
+        lines.append({"choice": wording.choice(choice) + where, "taken, and why": text})
     return pd.DataFrame(lines)
 
 

@@ -96,7 +96,10 @@ def every_recall_at_least(bound: float, *but: str) -> Test:
 
     def test(matrix: Matrix) -> tuple[bool, str]:
         recall, lowest = min((r, c) for c, r in matrix.recall().items() if c not in but)
-        return recall >= bound, f"lowest: {lowest} ({recall:.1f} %)" if recall < 100 else "all 100.0 %"
+        return (
+            recall >= bound,
+            f"lowest: {lowest} ({recall:.1f} %)" if recall < 100 else f"all {recall:.1f} %",
+        )
 
     return test
 

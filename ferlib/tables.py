@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from ferlib import evaluate, records
+from ferlib import evaluate, records, wording
 from ferlib.evaluate import (
     holm,
     mcnemar_exact,
@@ -316,7 +316,7 @@ def scatter(results: Path | str, identifier: str, seed: int) -> float:
 
 def assumptions(row: Experiment) -> pd.DataFrame:
     """What the paper leaves open and what this row takes for it."""
-    return pd.DataFrame([{"choice": k, "taken, and why": v} for k, v in row.assumed.items()])
+    return pd.DataFrame([{"choice": wording.choice(k), "taken, and why": v} for k, v in row.assumed.items()])
 
 
 def deviations(paper: str) -> pd.DataFrame:

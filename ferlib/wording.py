@@ -58,6 +58,31 @@ def cell(name: str) -> str:
     return name
 
 
+KINDS = {"dataset": "data", "dataset_options": "data", "loss_options": "loss", "variant": "network"}
+CHOICES = {
+    "augmentation.hflip": "augmentation: horizontal flip",
+    "dataset_options.protocol": "data: how they are split",
+    "dataset_options.rule": "data: from votes to labels",
+    "dataset_options.test_fraction": "data: size of the test part",
+    "loss_options.fused": "loss: of the weights of fusion",
+    "loss_options.over": "loss: what the cosine is over",
+    "preprocess": "input",
+    "schedule.monitor": "schedule: what it watches",
+    "settle": "statistics of batch normalisation",
+    "variant.join": "network: how BN and SE meet",
+    "variant.norm": "network: batch normalisation",
+    "variant.pretrained": "network: start of its weights",
+    "variant.se": "network: places of SE blocks",
+}
+
+
+def choice(name: str) -> str:
+    """A setting that a paper leaves open, in words: ``variant.residual_kernel`` is ``network: residual kernel``."""
+    kind, _, part = name.partition(".")
+    plain = f"{KINDS.get(kind, kind)}: {part}" if part else kind
+    return CHOICES.get(name, plain.replace("_", " "))
+
+
 def variant(row: Experiment) -> str:
     """A row among those of its paper."""
     name = cell(row.row)

@@ -124,7 +124,7 @@ def test_loss_and_training_without_a_record():
 
 def test_every_assumption_and_deviation_is_shown():
     row = get("se_cnn-se")
-    assert list(tables.assumptions(row)["choice"]) == list(row.assumed)
+    assert list(tables.assumptions(row)["taken, and why"]) == list(row.assumed.values())
     shown = tables.deviations("se_cnn")
     assert all(text in set(shown["deviation"]) for text in row.deviations)
 

@@ -96,6 +96,15 @@ def test_names_of_networks_in_a_sentence():
     assert wording.models(text) == "SE-CNN training against MobileNetV3-small; SE-CNN-plain, my_se_cnn"
 
 
+def test_settings_have_names_in_words_that_differ():
+    assert wording.choice("variant.residual_kernel") == "network: residual kernel"
+    assert wording.choice("early_stopping") == "early stopping"
+    open_settings = {name for row in EXPERIMENTS.values() for name in row.assumed}
+    assert set(wording.CHOICES) <= open_settings
+    for row in EXPERIMENTS.values():
+        assert len({wording.choice(name) for name in row.assumed}) == len(row.assumed)
+
+
 def code_shown(page):
     """Lines of code and commands that a reader of a page sees without a click."""
     if page.suffix == ".md":
