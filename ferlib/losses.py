@@ -269,7 +269,7 @@ class CosineLoss(Loss):
     ``over='batch'`` reads the sums of Eq. 4 over images: one cosine between all labels and all predictions of the
     batch, sample weights inside its three sums. ``over='image'`` reads them over classes: one cosine per image and
     their mean, which is what the loss of that name in TensorFlow, the paper's framework, computes. Both lie between
-    -1 and 0.
+    -1 and 0. Unlike cross-entropy, both have no gradient where the softmax is certain, right or wrong.
     """
 
     def __init__(self, *, classes: int, features: int, over: str = "batch") -> None:

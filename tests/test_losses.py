@@ -223,6 +223,15 @@ def test_cosine_by_hand():
     assert make("cosine", over="image")(logits, {}, LABELS).item() == pytest.approx(over_image)
 
 
+@pytest.mark.parametrize("over", ["batch", "image"])
+def test_a_certain_mistake_has_no_gradient_under_the_cosine(over):
+    """Under cross-entropy its gradient tends to the square root of 2; a certain softmax is flat."""
+    for margin, most in ((5, 0.02), (20, 1e-8)):
+        logits = torch.tensor([[margin, 0.0, 0.0]], dtype=torch.float64, requires_grad=True)
+        make("cosine", classes=3, over=over)(logits, {}, torch.tensor([1])).backward()
+        assert 0 < logits.grad.norm() < most
+
+
 def test_weighted_cosine_by_hand():
     """Weight 3 on the first of the two images above: the same as showing it three times."""
     logits, weights = torch.tensor([[4.0, 1.0], [1.0, 1.0]]).log(), torch.tensor([3.0, 1.0])
