@@ -432,8 +432,9 @@ OWN_FOLDS = {
 }
 
 
-def own_difference(paper: str, results: Path | str) -> dict[str, float] | None:
-    """Attention minus none on CK+48 by subject under the paper's own settings: `comparison.difference` of `OWN_FOLDS`.
+def own_difference(paper: str, results: Path | str) -> tuple[dict[str, float], bool] | None:
+    """Attention minus none on CK+48 by subject under the paper's own settings: `comparison.difference` of `OWN_FOLDS`,
+    and whether runs were shortened.
 
     None for a paper that is not in it, and where the two networks have no common fold.
     """
@@ -446,21 +447,25 @@ def own_difference(paper: str, results: Path | str) -> dict[str, float] | None:
         for i in OWN_FOLDS.get(paper, ())
     ]
     first, second = pair if len(pair) == 2 else (None, None)
-    return None if first is None or second is None else difference(first, second)
+    test = difference(first, second) if first and second else None
+    return (
+        None if test is None or first is None or second is None else (test, first.reduced or second.reduced)
+    )
 
 
 def own_folds(found: Mapping[str, Tested], results: Path | str) -> str:
     """The differences of `OWN_FOLDS` on CK+48 by subject beside those of the common protocol; empty where none."""
     said = []
     for name in OWN_FOLDS:
-        own = own_difference(name, results)
+        own, shortened = own_difference(name, results) or (None, False)
         here = next((one.test for one in against_twins(dict(found)) if one.name == name), None)
         if own is None or here is None:
             continue
         apart = " The two disagree in sign." if own["mean"] * here["mean"] < 0 else ""
+        runs = ", of shortened runs" if shortened else ""
         said.append(
             f"{_plain(name)}, on the same people under its paper's own settings: {chapters.signed(own['mean'])} points "
-            f"({own['low']:+.1f} to {own['high']:+.1f}), here {chapters.signed(here['mean'])}.{apart}"
+            f"({own['low']:+.1f} to {own['high']:+.1f}{runs}), here {chapters.signed(here['mean'])}.{apart}"
         )
     if not said:
         return ""

@@ -143,14 +143,16 @@ def _alone(paper: str, results: Path | str) -> list[tuple[str, str]]:
 
 def _by_subject(paper: str, results: Path | str) -> list[tuple[str, str]]:
     """Attention minus none on folds by subject under the paper's own settings, where both networks have run on them."""
-    test = own_difference(paper, results)
-    if test is None:
+    found = own_difference(paper, results)
+    if found is None:
         return []
+    test, shortened = found
+    runs = chapters.some(int(test["seeds"]), "seed") + (", shortened runs" if shortened else "")
     without, with_ = (wording.variant(EXPERIMENTS[i]) for i in OWN_FOLDS[paper])
     return [
         (
             "CK+48, folds by subject, with the paper's own settings",
-            f"{with_} minus {without} {_size(test)} ({chapters.some(int(test['seeds']), 'seed')}).",
+            f"{with_} minus {without} {_size(test)} ({runs}).",
         )
     ]
 

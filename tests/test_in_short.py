@@ -77,17 +77,18 @@ def test_attention_alone_where_the_paper_takes_more_away(tmp_path):
     assert name == "Attention alone" and text.startswith("CK+48, from scratch, 48×48: ours -20.00 points [")
 
 
-def test_folds_by_subject_under_the_paper_s_own_settings(tmp_path):
+@pytest.mark.parametrize(("profile", "runs"), [("full", "1 seed"), ("reduced", "1 seed, shortened runs")])
+def test_folds_by_subject_under_the_paper_s_own_settings(tmp_path, profile, runs):
     """Eight of ten against nine of ten of the same people; nothing before every fold has run."""
     for name, accuracy in zip(OWN_FOLDS["msca_resnet"], (0.9, 0.8), strict=True):
         assert len(in_short.lines("msca_resnet", tmp_path)) == 4
         for fold in range(5):
             ids = [f"S{fold}{i:02d}_001_{i:08d}" for i in range(100)]
             row = f"{name}-grouped{fold}"
-            record(tmp_path, row, accuracy=accuracy, dataset="ckplus", profile="full", ids=ids)
+            record(tmp_path, row, accuracy=accuracy, dataset="ckplus", profile=profile, ids=ids)
     *_, (name, text), _ = in_short.lines("msca_resnet", tmp_path)
     assert name == "CK+48, folds by subject, with the paper's own settings"
-    assert text.startswith("SENet minus neither SENet nor BN -10.00 points [")
+    assert text.startswith("SENet minus neither SENet nor BN -10.00 points [") and text.endswith(f"({runs}).")
 
 
 def test_the_box_is_html_with_links_to_its_chapter(tmp_path, monkeypatch):
