@@ -138,7 +138,7 @@ def run(
         # a demonstration is no evidence: a shorter one may take the place of an older, longer one
         records.path_of(settings.results, small.id, seed).unlink(missing_ok=True)
         part = records.read(train.run(small, seed, settings, original=original))["reproducible"]
-        shown[f"{original.row} ({part['data']['name']}, {part['profile']})"] = part
+        shown[f"{original.row} ({part['data']['name']}, demonstration)"] = part
     return shown
 
 

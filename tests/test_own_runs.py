@@ -80,7 +80,7 @@ def test_the_demonstration_is_apart_from_the_results(tmp_path, monkeypatch):
     )
     shown = own_runs.run([BASELINE], profile="quick", results_dir="results", **HOW)
     ((title, part),) = shown.items()
-    assert title == "baseline (synthetic, smoke)"
+    assert title == "baseline (synthetic, demonstration)"
     assert part["profile"] == "smoke"
     assert not (tmp_path / "results").exists()
 
