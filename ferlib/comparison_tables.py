@@ -438,19 +438,19 @@ def own_difference(paper: str, results: Path | str) -> tuple[dict[str, float], b
 
     None for a paper that is not in it, and where the two networks have no common fold.
     """
-    pair = [
+    if paper not in OWN_FOLDS:
+        return None
+    first, second = (
         pooled(
             paper,
             [EXPERIMENTS[f"{i}-grouped{k}"] for k in range(chapters.folds_of(EXPERIMENTS[i]))],
             results,
         )
-        for i in OWN_FOLDS.get(paper, ())
-    ]
-    first, second = pair if len(pair) == 2 else (None, None)
-    test = difference(first, second) if first and second else None
-    return (
-        None if test is None or first is None or second is None else (test, first.reduced or second.reduced)
+        for i in OWN_FOLDS[paper]
     )
+    if first is None or second is None or (test := difference(first, second)) is None:
+        return None
+    return test, first.reduced or second.reduced
 
 
 def own_folds(found: Mapping[str, Tested], results: Path | str) -> str:
