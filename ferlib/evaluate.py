@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -323,7 +324,9 @@ def welch(first: Sequence[float], second: Sequence[float], confidence: float = 0
     difference = float(np.mean(second) - np.mean(first))
     if np.ptp(first) == np.ptp(second) == 0:
         return {"difference": difference, "low": difference, "high": difference, "t": np.nan, "p": np.nan}
-    test = ttest_ind(second, first, equal_var=False)
+    with warnings.catch_warnings():  # of a sample whose values are all alike, whose variance of 0 is exact
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
+        test = ttest_ind(second, first, equal_var=False)
     interval = test.confidence_interval(confidence)
     bounds = {"low": float(interval.low), "high": float(interval.high)}
     return {"difference": difference, **bounds, "t": float(test.statistic), "p": float(test.pvalue)}

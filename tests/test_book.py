@@ -334,6 +334,17 @@ def test_check_finds_a_figure_without_an_alternative_text(html, alt):
     assert problems(html) == []
 
 
+def test_a_warning_of_a_library_is_found_and_keeps_nobody_from_a_page(html):
+    page = (
+        '<h2 id="part">Part</h2><div class="output stderr"><div class="highlight"><pre>{}</pre></div></div>'
+    )
+    (html / "two.html").write_text(page.format("/a/lib.py:592: RuntimeWarning: Precision loss\n  f(x)"))
+    assert problems(html) == ["two.html: shows a warning: RuntimeWarning: Precision loss"]
+    assert book.check(html, html.parent / "_toc.yml", names=False) == []
+    (html / "two.html").write_text(page.format("epoch 1: 3 s"))
+    assert problems(html) == []
+
+
 def test_a_wrong_name_is_found_and_keeps_nobody_from_a_page(html, tree):
     (html / "two.html").write_text('<h2 id="part">Part</h2><p>Trained on FER-2013.</p>')
     assert len(problems(html)) == 1 and "is written FER2013" in problems(html)[0]

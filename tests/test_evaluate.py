@@ -195,6 +195,15 @@ def test_welch_published_example():
     assert found["t"] == pytest.approx(1.959, abs=5e-4) and found["p"] == pytest.approx(0.091, abs=5e-4)
 
 
+@pytest.mark.filterwarnings("error")
+def test_welch_of_a_sample_that_does_not_vary_is_a_test_of_the_other_one():
+    found = welch((100.0, 100.0, 100.0), (97.0, 96.0, 98.0))
+    assert found["difference"] == pytest.approx(-3) and found["t"] == pytest.approx(-3 * np.sqrt(3))
+    assert found["low"] == pytest.approx(
+        -3 - 4.3027 / np.sqrt(3), abs=1e-3
+    )  # 97.5 % of Student's t with 2 df
+
+
 @pytest.mark.parametrize(
     ("n", "accuracy", "power"), [(3589, 0.7385, 0.8), (251, 0.9214, 0.8), (400, 0.5, 0.9)]
 )

@@ -52,7 +52,8 @@ _SCRIPT_FETCH = re.compile(
 def check(html_dir: Path, toc: Path, *, names: bool = True) -> list[str]:
     """Everything wrong with the built pages, one line each: see the module's first line.
 
-    Without ``names`` the spelling of datasets and classes is left out, which need not keep anybody from a page.
+    Without ``names`` two things are left out that need not keep anybody from a page: the spelling of datasets and
+    classes, and warnings of libraries, which show paths of the machine that built it.
     """
     html_dir = Path(os.path.abspath(html_dir))
     if not html_dir.is_dir():
@@ -79,11 +80,20 @@ def check(html_dir: Path, toc: Path, *, names: bool = True) -> list[str]:
         problems += [f"{name}: {image}: no alternative text" for image in _untold(soup)]
         if names:
             problems += [f"{name}: {told}" for told in spelling.of_page(soup, name.removesuffix(".html"))]
+            problems += [f"{name}: shows a warning: {text}" for text in _warned(soup)]
     for path in tree(html_dir, "*.css"):
         css = path.read_text(encoding="utf8", errors="replace")
         name = path.relative_to(html_dir).as_posix()
         problems += [f"{name}: loads {url} from another origin" for url in _css_urls(css) if _is_foreign(url)]
     return list(dict.fromkeys(problems))
+
+
+def _warned(soup: BeautifulSoup) -> Iterator[str]:
+    """Warnings that a library wrote beside the output of a cell, without the file that they name."""
+    for tag in soup.select("div.output.stderr pre"):
+        for line in tag.get_text().splitlines():
+            if match := re.search(r"\b\w*Warning: .*", line):
+                yield match[0]
 
 
 def _anchors(soup: BeautifulSoup) -> Iterator[str]:
