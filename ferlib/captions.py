@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
+from ferlib import measures
 from ferlib.chapters import REDUCED, listed, some
 from ferlib.data.dataset import SYNONYMS
 from ferlib.measures import MIDDLE
@@ -64,11 +65,11 @@ def _worst(matrix: Matrix) -> str:
     if recalls[name] == 100:
         return "every image is recognised"
     row = matrix.counts[matrix.classes.index(name)]
-    n, other = matrix.mistaken(name)[0]
+    mistaken = matrix.mistaken(name)
+    most = mistaken[0][0]
+    others = listed(f"*{other}*" for n, other in mistaken if n == most)
     hits = row[matrix.classes.index(name)]
-    return (
-        f"*{name}* is recognised least, {hits:,} of {row.sum():,}, and most often taken for *{other}* ({n:,})"
-    )
+    return f"*{name}* is recognised least, {hits:,} of {row.sum():,}, and most often taken for {others} ({most:,})"
 
 
 def intervals(rows: Sequence[Estimate]) -> str:
@@ -165,22 +166,30 @@ def _middle(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def verdicts(judged: Sequence[Judgement]) -> str:
-    """How many claims have a verdict, apart for those that need training runs and those that do not."""
-    from ferlib.claims.judge import rests_on_runs
+    """How many claims have a verdict, apart for those that need training runs and those that do not.
+
+    Of what is lower, how many runs had fewer training images than the paper's.
+    """
+    from ferlib.claims.judge import fewer_images, rests_on_runs
     from ferlib.claims.verdicts import RUN
 
     decided = [j for j in judged if j.verdict not in (*RUN, "not testable")]
     if not decided:
         return f"None of the {some(len(judged), 'claim')} has a verdict yet."
-    said = [f"{len(decided):,} of {some(len(judged), 'claim')} have a verdict."]
+    said = []
     for trained, which in (
-        (True, "rest on training runs"),
-        (False, "need no training (counts, sizes, sums, and where a paper contradicts itself)"),
+        (True, "Training runs decide"),
+        (False, "Counting, adding and reading decide"),
     ):
         tally = Counter(j.verdict for j in decided if rests_on_runs(j) == trained)
+        of = sum(rests_on_runs(j) == trained for j in judged)
         if tally:
             verdicts = ", ".join(f"{n:,} “{verdict}”" for verdict, n in tally.most_common())
-            said.append(f"{tally.total():,} of them {which}: {verdicts}.")
+            said.append(f"{which} {tally.total():,} of {some(of, 'claim')} so far: {verdicts}.")
+    if cut := sum(j.verdict == "lower" and fewer_images(j) for j in decided):
+        said.append(
+            f"Of the “lower” ones {cut:,} had fewer training images than the paper: they measure that cut, too."
+        )
     return " ".join(said)
 
 
@@ -230,8 +239,8 @@ def _points(effect: Effect) -> str:
 
 
 def readings(frame: pd.DataFrame) -> str:
-    """How far our readings lie from what is printed, network by network in the order of the readings."""
-    there = frame[frame["epoch by validation"].notna() & frame["published"].notna()]
+    """How far our readings lie from what is printed, network by network in the order of the readings; no stand-ins."""
+    there = frame[frame["epoch by validation"].notna() & frame["published"].notna() & ~frame["stand_in"]]
     columns = ("best test epoch", "epoch by validation", "unseen images", "other people")
     said = []
     for _, line in there.iterrows():
@@ -242,16 +251,23 @@ def readings(frame: pd.DataFrame) -> str:
     return f"Distance to the published accuracy, in points: {'; '.join(said)}." if said else ""
 
 
-def forest(groups: Mapping[str, Sequence[Gain]]) -> str:
-    """Which gains of attention differ from zero, under each heading."""
-    return " ".join(f"{heading}: {_gains(gains)}" for heading, gains in groups.items())
+def forest(groups: Mapping[str, Sequence[Gain]], *, by_heading: bool = True) -> str:
+    """Which gains of attention differ from zero, under each heading or of all; those trained too little apart."""
+    every = [gain for gains in groups.values() for gain in gains]
+    unfit = sorted({gain.title.split(",")[0] for gain in every if gain.undertrained})
+    of_all = _gains(every)
+    said = [f"{heading}: {_gains(gains)}" for heading, gains in groups.items()] if by_heading else []
+    said = said or [of_all[0].upper() + of_all[1:]]
+    return " ".join([*said, *([f"Grey, not counted: {listed(unfit)}, trained too little."] if unfit else [])])
 
 
 def _gains(gains: Sequence[Gain]) -> str:
-    known = [g for g in gains if g.ours is not None and g.low is not None and g.high is not None]
+    told = [g for g in gains if not g.undertrained]
+    known = [g for g in told if g.ours is not None and g.low is not None and g.high is not None]
     if not known:
         return "no pair has run yet."
-    names = [f"{g.title}, shortened" if g.reduced else g.title for g in known]
+    places = [g.title.replace(", ", " on ") for g in known]
+    names = [f"{place}, shortened" if g.reduced else place for place, g in zip(places, known, strict=True)]
     up = [name for name, g in zip(names, known, strict=True) if g.low > 0]  # type: ignore[operator]
     down = [name for name, g in zip(names, known, strict=True) if g.high < 0]  # type: ignore[operator]
     return (
@@ -285,44 +301,78 @@ def differences(frame: pd.DataFrame) -> str:
     return f"{differing} of {some(n, 'pair')} differ after the correction{left}."
 
 
-def shares(groups: Mapping[str, Sequence[Run]]) -> str:
-    """Whose maps lie in the middle of the image most and least."""
-    found = {
-        title: float(np.mean([100 * np.nanmean(run.values(["middle"])) for run in runs]))
-        for title, runs in groups.items()
-        if not any(np.isnan(run.values(["middle"])).all() for run in runs)
-    }
-    if not found:
+def regions(images: np.ndarray, masks: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> str:
+    """For how many faces more of the map lies in the regions than of the area, and for which it is most and least."""
+    found = dict(zip(titles, zip(measures.shares(maps, masks), masks.mean((1, 2)), strict=True), strict=True))
+    known = {title: (share, area) for title, (share, area) in found.items() if not np.isnan(share)}
+    if not known:
         return ""
-    area = 100 * next(iter(groups.values()))[0].found["areas"]["middle"]
-    few, many = min(found, key=lambda t: found[t]), max(found, key=lambda t: found[t])
+    more = sum(share > area for share, area in known.values())
+    told = [
+        f"{word} for *{title}* ({100 * known[title][0]:.0f} % of the map, {100 * known[title][1]:.0f} % of the area)"
+        for word, f in (("most", max), ("least", min))
+        for title in [f(known, key=lambda t: known[t][0])]
+    ]
     return (
-        f"In the middle of the image, {area:.0f} % of its area, lie from {found[few]:.0f} % ({few}) to "
-        f"{found[many]:.0f} % ({many}) of Grad-CAM."
+        f"In {more} of {some(len(known), 'face')} the regions hold a larger share of the map than of the area, "
+        f"{listed(told)}."
+    )
+
+
+def shares(groups: Mapping[str, Sequence[Run]]) -> str:
+    """Between which networks the share in the middle of the image changes most, up and down.
+
+    Of the pairs that `ferlib.measures_claims` sets side by side and that are shown by the same layer: shares of
+    different papers' networks, or of different layers, are not compared.
+    """
+    from ferlib.claims import NAMES
+    from ferlib.measures_claims import CLAIMS
+    from ferlib.measures_verdicts import compare, networks
+
+    by_seed: dict[str, dict[int, Run]] = {}
+    for run in (run for runs in groups.values() for run in runs):
+        by_seed.setdefault(run.found["experiment"], {})[run.found["seed"]] = run
+    gains = {}
+    for claim in {(claim.first, claim.second): claim for claim in CLAIMS}.values():
+        pair = [by_seed.get(name, {}) for name in (claim.first, claim.second)]
+        one_layer = len({run.found["layer"] for runs in pair for run in runs.values()}) == 1
+        if one_layer and (test := compare(pair[0], pair[1], ["middle"])):
+            gains[f"{NAMES[claim.paper]}, {networks(claim)}"] = 100 * test["mean"]
+    if not gains:
+        return ""
+    ends = dict.fromkeys(f(gains, key=lambda pair: gains[pair]) for f in (max, min))
+    told = [f"by {gains[pair]:+.1f} points ({pair})" for pair in ends]
+    most = "most " if len(gains) > 1 else ""
+    return (
+        f"Of {some(len(gains), 'pair')} of networks that a paper's sentences set side by side and that are shown by "
+        f"the same layer, the share in the middle of the image changes {most}{listed(told)}."
     )
 
 
 def removal(runs: Mapping[str, Run]) -> str:
-    """How often Grad-CAM finds what the network uses sooner than a random map does."""
+    """How often Grad-CAM finds what the network uses sooner than a random map does, with an interval clear of zero."""
     better = {"deletion": 0, "insertion": 0}
     for run in runs.values():
         for kind, sign in (("deletion", 1), ("insertion", -1)):
-            found = run.found["removal"]["curves"][kind]
-            better[kind] += sign * float(np.mean(found["random"]) - np.mean(found["map"])) > 0
+            by_map, by_chance = (
+                np.array(run.found["removal"][kind][k], dtype=float) for k in ("map", "random")
+            )
+            test = measures.paired(sign * by_map, sign * by_chance, run.sampled())
+            better[kind] += test["low"] > 0
     if len(runs) == 1:
-        told = {kind: "beats" if n else "does not beat" for kind, n in better.items()}
+        told = {kind: "beats" if n else "does not clearly beat" for kind, n in better.items()}
         return (
             f"In this run Grad-CAM {told['deletion']} a random map by deletion and {told['insertion']} it by "
-            "insertion (mean over the steps)."
+            "insertion."
         )
     return (
-        f"Grad-CAM beats a random map for {better['deletion']} of {len(runs)} networks by deletion and for "
-        f"{better['insertion']} by insertion (first seed, mean over the steps)."
+        f"Grad-CAM beats a random map, with an interval clear of zero, for {better['deletion']} of {len(runs)} "
+        f"networks by deletion and for {better['insertion']} by insertion (first seed of each)."
     )
 
 
 def randomised(runs: Mapping[str, Run]) -> str:
-    """What is left of the maps once the whole network is random."""
+    """What is left of the maps once the whole network is random. ``runs``: of each network its first seed."""
     left = []
     for run in runs.values():
         mean = run.found["summary"]["randomised"][run.found["randomised"]["order"][-1]]["mean"]
@@ -331,7 +381,7 @@ def randomised(runs: Mapping[str, Run]) -> str:
     if not left:
         return ""
     ends = f"{min(left):.2f} and {max(left):.2f}"
-    return f"Once every part is random, the mean correlation lies between {ends}."
+    return f"Once every part is random, the mean correlation of the first seeds lies between {ends}."
 
 
 def copies(audit: Audit) -> str:
@@ -346,14 +396,15 @@ def copies(audit: Audit) -> str:
 
 
 def ceilings(audit: Audit, accuracies: pd.DataFrame) -> str:
-    """How many accuracies lie above what one annotator's label allows."""
+    """How many accuracies lie above what one annotator's label allows on PrivateTest."""
     bound = 100 * audit["labels"]["ceilings"]["voter"]["high"]["mean"]
     said = [
         f"{int((known > bound).sum())} of {len(known)} {whose}"
         for column, whose in (("published", "published accuracies"), ("ours", "of ours"))
         if len(known := accuracies[column].dropna())
     ]
-    return f"{listed(said)} lie above the bracket for one annotator's label." if said else ""
+    where = "lie above the bracket for one annotator's label, computed on PrivateTest"
+    return f"{listed(said)} {where}." if said else ""
 
 
 def leaks(audit: Audit) -> str:

@@ -75,8 +75,14 @@ def tested(name: str, dataset: str, results: Path | str) -> Tested | None:
     return pooled(name, rows_of(name, dataset), results)
 
 
-def pooled(name: str, rows: Sequence[Experiment], results: Path | str) -> Tested | None:
-    """What the records of ``rows`` (all folds, or one row) say together; None where no seed has all of them."""
+def pooled(
+    name: str, rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected"
+) -> Tested | None:
+    """What the records of ``rows`` (all folds, or one row) say together; None where no seed has all of them.
+
+    ``reading`` is ``val_selected``, the epoch that validation chose, or ``paper_style``, the best test epoch.
+    ``fitted`` is always that of the former: of the latter no record has it.
+    """
     dataset = rows[0].dataset
     parts = [{p["seed"]: p for p in tables.parts_of(results, row.id)} for row in rows]
     seeds = sorted(set.intersection(*(set(found) for found in parts)))
@@ -84,7 +90,7 @@ def pooled(name: str, rows: Sequence[Experiment], results: Path | str) -> Tested
         return None
     correct, ids, folds = [], np.empty(0), np.empty(0, int)
     for seed in seeds:
-        each = [tables.correct(records.path_of(results, row.id, seed), "val_selected") for row in rows]
+        each = [tables.correct(records.path_of(results, row.id, seed), reading) for row in rows]
         ids = np.concatenate([i for i, _ in each])
         order = np.argsort(ids)
         ids = ids[order]
@@ -287,6 +293,7 @@ class Gain:
     n: int = 0
     reduced: bool = False
     missing: str = "pair not run yet"  # what stands in the place of ours where there is none
+    undertrained: bool = False  # one of the two does not fit even its training images
 
 
 def headline(results: Path | str) -> list[Gain]:

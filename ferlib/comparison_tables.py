@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ferlib.comparison import (
     Tested,
     across,
     against_twins,
+    alike,
     difference,
     overall,
     pooled,
@@ -154,6 +156,42 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
     return " ".join([*said, f"{each} each{': provisional' if few else ''}."])
 
 
+def groups(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> dict[str, list[Gain]]:
+    """What `plots.forest` draws, by heading: ``gains`` (`comparison.headline`), then each network against its twin.
+
+    The latter are of the common protocol, those that differ from their twins in attention alone before the others.
+    ``found`` is `comparison.everything` of each dataset; without a result a dataset is left out, except CK+48.
+    """
+    alone: list[Gain] = []
+    more: list[Gain] = []
+    for dataset, results in found.items():
+        if not results and dataset != "ckplus":
+            continue
+        unfit = {one.name for one in unfitted(results, dataset)}
+        names = [name for name, (*_, twin) in NETWORKS.items() if twin]
+        for name, gain in zip(names, alike(results, _place(dataset)), strict=True):
+            (alone if name in ALONE else more).append(replace(gain, undertrained=name in unfit))
+    return {
+        "Each paper's own protocol": list(gains),
+        "One protocol for all: attention alone": alone,
+        "One protocol for all: twins that lack more": more,
+    }
+
+
+def that_ran(groups: Mapping[str, Sequence[Gain]]) -> tuple[dict[str, list[Gain]], str]:
+    """The pairs of `groups` that have run, and a sentence on those that have not; empty where all have."""
+    ran = {heading: [g for g in gains if g.ours is not None] for heading, gains in groups.items()}
+    waiting: dict[str, list[str]] = {}
+    for gain in (g for gains in groups.values() for g in gains if g.ours is None):
+        waiting.setdefault(gain.missing.removeprefix("pair "), []).append(gain.title.replace(", ", " on "))
+    said = " ".join(f"{_upper(why)}: {'; '.join(names)}." for why, names in waiting.items())
+    return {heading: gains for heading, gains in ran.items() if gains}, said
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> tuple[str, str]:
     """The answer in three sentences: the papers' own protocols, attention alone under one protocol, what follows.
 
@@ -161,14 +199,13 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> tu
     """
     published = sorted(gain.published for gain in gains if gain.published is not None)
     have = [gain for gain in gains if gain.ours is not None]
-    clear, against = sum((gain.low or 0) > 0 for gain in have), sum((gain.high or 0) < 0 for gain in have)
+    clear, against = [g for g in have if (g.low or 0) > 0], [g for g in have if (g.high or 0) < 0]
     short = sum(gain.reduced for gain in have)
     own = (
-        f"The papers print gains of {published[0]:.2f} to {published[-1]:.2f} points; in our runs of the same steps "
-        f"under the papers' own protocols, {len(have)} of {len(gains)} so far"
-        + (f" ({short} of them from shortened runs)" if short else "")
-        + f", the gain is above zero beyond chance in {clear or 'none'}"
-        + (f" and below it in {against}." if against else ".")
+        f"The papers print gains of {published[0]:.2f} to {published[-1]:.2f} points; of these {len(gains)} steps we "
+        f"have run {len(have)} under the papers' own protocols"
+        + (f" ({short} of them shortened)" if short else "")
+        + f": the gain is beyond chance above zero in {_those(clear)} and below it in {_those(against)}."
     )
     alone, every = _means(found, ALONE), _means(found, tuple(NETWORKS))
     if not every and not alone:
@@ -176,22 +213,29 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> tu
     said = []
     if alone:
         names = chapters.listed(_plain(name) for name in ALONE)
-        alike = (
-            f"Trained alike, {names}, which differ from their twins in attention alone, lie on average "
-            f"{_lead(alone)}."
+        trained = (
+            f"Trained alike, {names}, which differ from their twins in attention alone, gain on average "
+            f"{_sizes(alone)} (95 % intervals)."
         )
         if more := _with_more(
             {name: mean for name, mean in every.items() if mean[0] > alone.get(name, (0,))[0]}
         ):
             said.append(f"With the pairs whose twins lack more than attention the mean difference is {more}.")
     else:
-        alike = f"Trained alike, the networks with attention differ from their twins by {_with_more(every)}."
+        trained = (
+            f"Trained alike, the networks with attention differ from their twins by {_with_more(every)}."
+        )
     held = _held(gains, alone)
     seeds = {len(t.seeds) for name in every or alone for t in found[name].values() if not t.reduced}
     if min(seeds) < ENOUGH_SEEDS:
         few = f"{chapters.some(min(seeds), 'seed')} {'each' if len(seeds) == 1 else 'of some networks'}"
         held = held.removesuffix(".") + f"; with {few} this is provisional."
-    return f"{own} {alike} {held}", " ".join(filter(None, [*said, _left_out(found, every)]))
+    return f"{own} {trained} {held}", " ".join(filter(None, [*said, _left_out(found, every)]))
+
+
+def _those(gains: Sequence[Gain]) -> str:
+    names = [g.title.replace(", ", " on ") + (", shortened" if g.reduced else "") for g in gains]
+    return f"{len(gains)} ({'; '.join(names)})" if gains else "none"
 
 
 Means = Mapping[str, tuple[int, Mapping[str, float]]]  # by dataset: number of pairs, their mean and its test
@@ -209,25 +253,23 @@ def _held(gains: Sequence[Gain], alone: Means) -> str:
     if shown := [name for name, (_, test) in alone.items() if test["low"] > 0]:
         return f"So attention is shown to help on {chapters.listed(DATASETS[name] for name in shown)}."
     networks = {_plain(name) for name in ALONE}
-    printed = sorted(
-        gain.published
-        for gain in gains
-        if gain.published is not None and gain.title.split(",")[0] in networks
-    )
-    if not printed:
-        return "So attention is not shown to help."
-    most = max(test["high"] for _, test in alone.values())
-    fate = (
-        "are excluded"
-        if most < printed[0]
-        else "are not excluded"
-        if most >= printed[-1]
-        else "are excluded in part"
-    )
-    return (
-        f"So attention is not shown to help; gains as large as those printed for these networks, {printed[0]:.2f} to "
-        f"{printed[-1]:.2f} points, {fate}."
-    )
+    fates = []
+    for name, (_, test) in alone.items():
+        place = _place(name).removesuffix("48")  # CK+48 is CK+ in the papers
+        printed = [
+            gain.published
+            for gain in gains
+            if gain.published is not None
+            and gain.title.split(",")[0] in networks
+            and gain.title.endswith(f", {place}")
+        ]
+        if printed:
+            values = chapters.listed(f"{value:+.2f}" for value in printed)
+            fates.append(
+                f"{values} printed on {place} {'is' if len(printed) == 1 else 'are'} "
+                + ("excluded" if test["high"] < min(printed) else "not excluded")
+            )
+    return "So attention is not shown to help" + (f"; {chapters.listed(fates)}." if fates else ".")
 
 
 def unfitted(found: dict[str, Tested], dataset: str) -> list[Against]:
@@ -245,14 +287,17 @@ def _left_out(found: Mapping[str, dict[str, Tested]], means: Means) -> str:
     short = []
     for name in means:
         for one in unfitted(found[name], name):
-            gap = f"{chapters.signed(one.test['mean'])} ({_place(name)})"
+            gap = f"{chapters.signed(one.test['mean'])} on {_place(name)}"
             slow.setdefault(_plain(one.name), []).append(gap)
         for one in against_twins(found[name]):
             if found[name][one.name].reduced:
-                short.append(f"{_plain(one.name)}, {chapters.signed(one.test['mean'])} ({_place(name)})")
-    said = [f"{name}, {chapters.listed(gaps)} points, as trained too little" for name, gaps in slow.items()]
-    said += [f"{chapters.listed(short)} points, as shortened"] if short else []
-    return f"In no mean: {'; '.join(said)}." if said else ""
+                short.append(f"{_plain(one.name)}, {chapters.signed(one.test['mean'])} on {_place(name)}")
+    said = [
+        f"{name} is in no mean ({chapters.listed(gaps)} points): it or its twin does not fit even its training images"
+        for name, gaps in slow.items()
+    ]
+    said += [f"in no mean, as shortened: {chapters.listed(short)} points"] if short else []
+    return f"{_upper('; '.join(said))}." if said else ""
 
 
 def _plain(name: str) -> str:
@@ -264,19 +309,13 @@ def _place(dataset: str) -> str:
     return DATASETS[dataset].split(",")[0]
 
 
-def _lead(means: Means) -> str:
-    return " and ".join(
-        f"{abs(test['mean']):.2f} points {'above' if test['mean'] > 0 else 'below'} them on {_place(name)} "
-        f"(95 % interval {test['low']:+.1f} to {test['high']:+.1f})"
-        for name, (_, test) in means.items()
-    )
+def _sizes(means: Means) -> str:
+    return " and ".join(f"{_bounded(test)} points on {_place(name)}" for name, (_, test) in means.items())
 
 
 def _with_more(means: Means) -> str:
     return " and ".join(
-        f"{chapters.signed(test['mean'])} points on {_place(name)} ({test['low']:+.1f} to {test['high']:+.1f}, "
-        f"{pairs} pairs)"
-        for name, (pairs, test) in means.items()
+        f"{_bounded(test)} points on {_place(name)} ({pairs} pairs)" for name, (pairs, test) in means.items()
     )
 
 
@@ -425,28 +464,33 @@ def _in_words(gain: Gain) -> str:
     return ", ".join([*said, "shortened runs"] if gain.reduced else said)
 
 
-# networks whose papers' own rows have folds by subject with their twins: without attention, with (rows by frames)
+# networks whose papers' own rows have folds by subject with their twins: without attention, with (rows by frames);
+# the last pair of a paper is that of the common protocol
 OWN_FOLDS = {
-    "amdcnn": ("amdcnn-ckplus-baseline", "amdcnn-ckplus-acs3"),
-    "msca_resnet": ("msca_resnet-ckplus-plain", "msca_resnet-ckplus-se"),
+    "amdcnn": (
+        ("amdcnn-ckplus-baseline", "amdcnn-ckplus-mcbam"),
+        ("amdcnn-ckplus-baseline", "amdcnn-ckplus-acs3"),
+    ),
+    "msca_resnet": (("msca_resnet-ckplus-plain", "msca_resnet-ckplus-se"),),
 }
 
 
-def own_difference(paper: str, results: Path | str) -> tuple[dict[str, float], bool] | None:
-    """Attention minus none on CK+48 by subject under the paper's own settings: `comparison.difference` of `OWN_FOLDS`,
-    and whether runs were shortened.
+def own_difference(
+    pair: tuple[str, str], results: Path | str, reading: str = "val_selected"
+) -> tuple[dict[str, float], bool] | None:
+    """Attention minus none on CK+48 by subject under the paper's own settings, and whether runs were shortened.
 
-    None for a paper that is not in it, and where the two networks have no common fold.
+    ``pair`` is one of `OWN_FOLDS`, the difference that of `comparison.difference`, ``reading`` that of
+    `comparison.pooled`. None where the two networks have no common seed in all folds.
     """
-    if paper not in OWN_FOLDS:
-        return None
     first, second = (
         pooled(
-            paper,
+            i,
             [EXPERIMENTS[f"{i}-grouped{k}"] for k in range(chapters.folds_of(EXPERIMENTS[i]))],
             results,
+            reading,
         )
-        for i in OWN_FOLDS[paper]
+        for i in pair
     )
     if first is None or second is None or (test := difference(first, second)) is None:
         return None
@@ -456,22 +500,27 @@ def own_difference(paper: str, results: Path | str) -> tuple[dict[str, float], b
 def own_folds(found: Mapping[str, Tested], results: Path | str) -> str:
     """The differences of `OWN_FOLDS` on CK+48 by subject beside those of the common protocol; empty where none."""
     said = []
-    for name in OWN_FOLDS:
-        own, shortened = own_difference(name, results) or (None, False)
+    for name, pairs in OWN_FOLDS.items():
+        own, shortened = own_difference(pairs[-1], results) or (None, False)
         here = next((one.test for one in against_twins(dict(found)) if one.name == name), None)
         if own is None or here is None:
             continue
-        apart = " The two disagree in sign." if own["mean"] * here["mean"] < 0 else ""
-        runs = ", of shortened runs" if shortened else ""
+        overlap = own["low"] <= here["high"] and here["low"] <= own["high"]
+        runs = chapters.some(int(own["seeds"]), "seed") + (", shortened runs" if shortened else "")
         said.append(
-            f"{_plain(name)}, on the same people under its paper's own settings: {chapters.signed(own['mean'])} points "
-            f"({own['low']:+.1f} to {own['high']:+.1f}{runs}), here {chapters.signed(here['mean'])}.{apart}"
+            f"{_plain(name)}, on the same people under its paper's own settings: {_bounded(own)} points ({runs}), "
+            f"here {_bounded(here)} ({chapters.some(int(here['seeds']), 'seed')}): "
+            + (
+                "the intervals overlap, so that the two ways of training need not disagree."
+                if overlap
+                else "the intervals do not meet, so that the difference belongs to the way of training, too."
+            )
         )
-    if not said:
-        return ""
-    return " ".join(
-        [*said, "So a difference belongs to a way of training, too, and not to the networks alone."]
-    )
+    return " ".join(said)
+
+
+def _bounded(test: Mapping[str, float]) -> str:
+    return f"{chapters.signed(test['mean'])} [{test['low']:+.1f}, {test['high']:+.1f}]"
 
 
 def other_seeds(results: Path | str) -> str:

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -26,6 +26,7 @@ from ferlib.records import read
 from ferlib.snapshots import load_snapshots
 
 PASSES = 3  # a training image costs about three forward passes: forward, gradients of inputs and of weights
+HELD_UP = 10  # times the median epoch of its run, from which an epoch was not just slow
 
 Counts = dict[str, np.ndarray]  # images per class, by split
 
@@ -304,7 +305,9 @@ def nearest(
 ) -> Rate | None:
     """The rate that is likest: same device, threads (CPU), network, a snapshot rather than a run, the input size.
 
-    None where nothing was measured on this kind of device. Another model counts only as part of the median.
+    None where nothing was measured on this kind of device. Another model counts only as part of the median. Neither
+    a snapshot nor a run need have had its machine to itself: `ferlib.snapshots.busy` tells of the one, no record of
+    the other. Of equals the first counts.
     """
 
     def distance(rate: Rate) -> tuple[float, ...]:
@@ -314,7 +317,7 @@ def nearest(
             rate.device != name,
             apart,
             not rate.same_network(row),
-            rate.experiment is not None,  # a run may have shared its machine, a snapshot had it to itself
+            rate.experiment is not None,  # a run counts its pauses, a snapshot is the median of short blocks
             rate.experiment != row.id,
             abs(math.log2(max(rate.size, 1) / row.size)),
         )
@@ -328,10 +331,11 @@ def nearest(
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected wall seconds of one run, and the measurement that they rest on."""
+    """Expected wall seconds of one run, the measurement that they rest on, and its number of threads."""
 
     seconds: float
     source: str
+    threads: int
 
 
 def estimate(
@@ -359,7 +363,14 @@ def estimate(
     scale = 1.0 if rate.same_network(row) else rate.scale_to(row)
     train, infer = rate.train / scale, rate.infer / scale
     epoch = sizes["train"] / train + (sizes.get("val", 0) + sizes["test"]) / infer
-    return Estimate(row.epochs * epoch + sizes["train"] / infer, rate.source)
+    return Estimate(row.epochs * epoch + sizes["train"] / infer, rate.source, rate.threads)
+
+
+def held_up(seconds_per_epoch: Sequence[float]) -> tuple[int, float]:
+    """How many epochs took more than `HELD_UP` times the run's median epoch, and their seconds beyond that median."""
+    usual = statistics.median(seconds_per_epoch)
+    beyond = [each - usual for each in seconds_per_epoch if each > HELD_UP * usual]
+    return len(beyond), math.fsum(beyond)
 
 
 def seconds(row: Experiment, *, device: str = "cpu", profile: str = "full", **options: Any) -> float | None:

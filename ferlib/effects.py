@@ -33,6 +33,7 @@ from ferlib.wording import DATASETS
 # kind -> how the book calls it, in the order in which it lists them
 KINDS = {
     "people": "the same people in training and test",
+    "expansion": "copies of an image on both sides of the split",
     "copies": "test images that training also holds",
     "part": "which part of the data is the test set",
     "labels": "the rule that turns votes into labels",
@@ -449,17 +450,16 @@ def remaining(results: Path | str) -> pd.DataFrame:
         if found.state in (Left.ABOVE, Left.OPEN):
             state += f": {chapters.signed(best.points or 0.0)} at the best test epoch"
         if found.state is Left.UNKNOWN:
-            state += f": {tables.evidence_label(tables.parts_of(results, row.id))}"
+            state += ": shortened runs"
         lines.append(
             {
-                "paper": NAMES[chosen.paper],
-                "dataset": chosen.dataset,
-                "network": chosen.what.partition(":")[0] + (chapters.REDUCED if chosen.reduced else ""),
+                "paper, dataset": f"{NAMES[chosen.paper]}, {chosen.dataset}",
+                "state": f"stand-in; {state}" if stands_in(row) else state,
                 "gap (points)": _with_bounds(chosen),
                 "gap at the best test epoch": _with_bounds(best),
-                "images": f"{chosen.n:,}",
+                "network": chosen.what.partition(":")[0] + (chapters.REDUCED if chosen.reduced else ""),
+                "test images": f"{chosen.n:,}",
                 "runs": chosen.runs,
-                "state": f"stand-in; {state}" if stands_in(row) else state,
             }
         )
     return pd.DataFrame(lines)
@@ -480,20 +480,21 @@ def _with_bounds(effect: Effect) -> str:
 
 
 def told(kind: str, effects: Sequence[Effect]) -> str:
-    """One sentence on the measured sizes of a kind over all papers, and how many wait."""
+    """One sentence on the measured sizes of a kind over all papers, and how many wait; empty where there is none."""
     name = KINDS[kind]
     of_kind = [e for e in effects if e.kind == kind]
     found = measured(of_kind)
     wait = len(of_kind) - len(found)
+    if not of_kind:
+        return ""
     if not found:
         return f"**{_upper(name)}.** Not measured yet: {chapters.some(wait, 'comparison')} whose runs are missing."
     chosen, best = ([e for e in found if (BEST_EPOCHS in e.what) == at_best] for at_best in (False, True))
     spans = ([_span(chosen)] if chosen else []) + ([f"at the {BEST_EPOCHS} {_span(best)}"] if best else [])
     span = "; ".join(spans)
-    places = ", ".join(dict.fromkeys(f"{NAMES[e.paper]} on {e.dataset}" for e in found))
-    if shortened := sum(e.reduced for e in found):
-        places += "; from shortened runs" if shortened == len(found) else "; partly from shortened runs"
-    bounded = [e for e in found if e.bounds.startswith("95")]
+    shortened = sum(e.reduced for e in found)
+    evidence = "" if not shortened else f", {'partly ' * (shortened < len(found))}from shortened runs"
+    bounded = [e for e in found if e.bounds.startswith("95") and kind not in CHANCE]
     corrected = holm([e.p for e in found if e.p is not None])
     below = sum(p < 0.05 for p in corrected)
     unpaired = [e for e in bounded if e.p is None]
@@ -502,14 +503,14 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
         e.bounds.endswith("and seeds") for e in bounded
     )
     return (
-        f"**{_upper(name)}.** {span} ({places})"
+        f"**{_upper(name)}.** {span}{evidence}"
         + (f"; the 95 % interval leaves zero out in {clear} of {len(unpaired)}" if unpaired else "")
         + (
             f"; p is below 5 % after Holm's correction in {below} of {len(corrected)}"
             if len(corrected)
             else ""
         )
-        + (", which does not count the seed where a row has only one" if single and bounded else "")
+        + ("; with one seed of a row, how far seeds lie apart is not counted" if single and bounded else "")
         + (
             f". {chapters.some(wait, 'further comparison')} {'waits' if wait == 1 else 'wait'} for records."
             if wait
@@ -533,7 +534,8 @@ def readings(results: Path | str) -> pd.DataFrame:
     """Published and four readings of ours (percent), a line for each paper's network on a dataset; NaN where none.
 
     ``best test epoch`` and ``epoch by validation`` are under the paper's own split; ``other people`` pools the folds by
-    subject, ``unseen images`` leaves out what training also holds. ``n`` counts the test images of the paper's split.
+    subject, ``unseen images`` leaves out what training also holds. ``n`` counts the test images of the paper's split,
+    ``stand_in`` is that of `stands_in`.
     """
     lines = []
     for paper, groups in HEADS.items():
@@ -551,6 +553,7 @@ def readings(results: Path | str) -> pd.DataFrame:
                     "paper": NAMES[paper],
                     "network": wording.variant(row) + (chapters.star(parts) if parts else ""),
                     "dataset": DATASETS[row.dataset],
+                    "stand_in": stands_in(row),
                     "published": chapters.printed_accuracy(row),
                     "best test epoch": _mean([p["result"]["paper_style"]["accuracy"] for p in parts]),
                     "epoch by validation": _mean([r["accuracy"] for r in chosen]),

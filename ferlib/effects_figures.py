@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ferlib import chapters
 from ferlib.claims.page import NAMES
-from ferlib.effects import CHANCE, Effect, frame, measured, short, waiting
+from ferlib.effects import CHANCE, Effect, frame, measured, short, told, waiting
 
 READINGS = {  # column of `ferlib.effects.readings` -> marker
     "published": "D",
@@ -93,7 +93,10 @@ def _key(found: Sequence[Effect]) -> list[plt.Line2D]:
 
 
 def readings(frame: pd.DataFrame) -> Figure | None:
-    """Accuracy of each paper's network, published and in our readings; lines without a run are left out."""
+    """Accuracy of each paper's network, published and in our readings; lines without a run are left out.
+
+    A row that stands in for the paper's own is marked: its distance to what is published says nothing of the paper.
+    """
     found = frame[frame["epoch by validation"].notna()].reset_index(drop=True)
     if not len(found):
         return None
@@ -116,8 +119,8 @@ def readings(frame: pd.DataFrame) -> Figure | None:
     ax.set_yticks(
         found.index,
         [
-            f"{p}, {d}{' *' if n.endswith(' *') else ''}"
-            for p, d, n in zip(found["paper"], found["dataset"], found["network"], strict=True)
+            f"{p}, {d}{' *' if n.endswith(' *') else ''}{' (stand-in)' if stand_in else ''}"
+            for p, d, n, stand_in in found[["paper", "dataset", "network", "stand_in"]].to_numpy()
         ],
     )
     ax.set_ylim(len(found) - 0.5, -0.5)
@@ -133,3 +136,15 @@ def lines(effects: Sequence[Effect], results: Path | str) -> None:
     if len(open_ones := waiting(effects, results)):
         chapters.say("Not measured yet, for want of records:")
         chapters.table(open_ones)
+
+
+def of_kinds(kinds: Sequence[str], effects: Sequence[Effect]) -> None:
+    """Show what `told` says of each kind, over all papers, and below it a table of the measured ones."""
+    for kind in kinds:
+        chapters.say(told(kind, effects))
+        found = [e for e in measured(effects) if e.kind == kind]
+        if not found:
+            continue
+        shown = frame(found).drop(columns=["effect", "dataset"])
+        shown.insert(0, "paper, dataset", [f"{NAMES[e.paper]}, {e.dataset}" for e in found])
+        chapters.table(shown)

@@ -15,6 +15,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ import torch
 from ferlib import commands, explorer_nets, explorer_onnx, explorer_runtime, maps, records, tables, weights
 from ferlib.claims.page import NAMES
 from ferlib.data import synthetic
+from ferlib.data.dataset import SYNONYMS
 from ferlib.data.synthetic_face import REGIONS, render
 from ferlib.errors import FerlibError
 from ferlib.experiments import EXPERIMENTS
@@ -42,6 +44,7 @@ STEPS = 10  # of intensity, beside 0
 FINEST = 12  # cells a side of a layer whose Grad-CAM is kept: finer ones cost most and show edges
 LEVELS = 32  # of a synthetic face's map: 5 bits can be seen and compress well
 LIMIT = 1_500_000  # bytes of explorer.js
+PARTS = {"dfem": "feature block {} (DFEM{})", "block": "block {}", "unit": "unit {}"}  # of `ferlib.stages`
 
 
 class Bytes:
@@ -95,6 +98,17 @@ def class_means(results: Path, blob: Bytes) -> dict[str, Any]:
     return {"runs": runs, "faces": faces}
 
 
+def common(name: str) -> str:
+    """A class under the name that it has in both parts of the page."""
+    return SYNONYMS.get(name, name)
+
+
+def in_words(layer: str) -> str:
+    """A layer of a record as readers see it: ``dfem3`` is feature block 3 (DFEM3); others keep their names."""
+    found = re.fullmatch(r"(dfem|block|unit)(\d+)(\.spatial_attention)?", layer)
+    return PARTS[found[1]].format(found[2], found[2]) if found else layer
+
+
 def _run_facts(part: dict[str, Any], means: maps.ClassMaps, header: Mapping[str, Any]) -> dict[str, Any]:
     experiment = part["experiment"]
     return {
@@ -106,9 +120,9 @@ def _run_facts(part: dict[str, Any], means: maps.ClassMaps, header: Mapping[str,
         "part": means.part,
         "accuracy": part["result"]["val_selected"]["accuracy"],
         "n": part["result"]["val_selected"]["n"],
-        "classes": list(means.classes),
+        "classes": [common(name) for name in means.classes],
         "counts": [means.counts[name] for name in means.classes],
-        "left_out": means.left_out,
+        "left_out": {common(name): n for name, n in means.left_out.items()},
         "default": means.default_layer(),
     }
 
@@ -119,11 +133,13 @@ def _layers(means: maps.ClassMaps, blob: Bytes) -> list[dict[str, Any]]:
     for name, values in means.cam.items():
         zero = [means.zero[name][c] for c in means.classes]
         found.append({"name": name, "kind": "cam", "low": 0.0, "high": 1.0, "zero": zero})
+        found[-1] |= {"title": f"Grad-CAM on {in_words(name)}"}
         found[-1] |= blob.add(scaled(values, 0, 1)) | {"grid": list(means.grids[name])}
     for name, values in means.attention.items():
         if values.ndim == 3:
             low, high = float(values.min()), float(values.max())
             found.append({"name": name, "kind": "attention", "low": round(low, 4), "high": round(high, 4)})
+            found[-1] |= {"title": f"own attention of {in_words(name)}"}
             found[-1] |= blob.add(scaled(values, low, high)) | {"grid": list(means.grids[name])}
     return found
 
@@ -173,7 +189,8 @@ def _seen_by(name: str, net: Ready, x: torch.Tensor, blob: Bytes) -> dict[str, A
             for c in range(len(net.classes))
         ]
         coarse = np.rint(np.stack(cams, axis=1) * (LEVELS - 1)).astype(np.uint8)
-        layers.append({"name": layer, "grid": list(grid), "levels": LEVELS} | blob.add(coarse))
+        about = {"name": layer, "title": in_words(layer), "grid": list(grid), "levels": LEVELS}
+        layers.append(about | blob.add(coarse))
     thousandths = np.rint(probabilities * 1000).astype("<u2")
     return {"name": name, **figures(net), "probabilities": blob.add(thousandths), "layers": layers}
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
@@ -74,10 +75,27 @@ def expected_sizes(column: Sequence[str], limit: int, first: int = 1) -> float:
     )
 
 
-def chance_of_at_least(fits: int, column: Sequence[str], n: int) -> float:
-    """Probability that at least ``fits`` of as many arbitrary percentages (equal decimals) are possible on n images."""
+def chance_of_at_least(
+    fits: int, column: Sequence[str], n: int, pairs: Sequence[tuple[str, str]] = ()
+) -> float:
+    """Probability that at least ``fits`` of as many arbitrary percentages (equal decimals) are possible on n images.
+
+    ``pairs``: figures of the column, of two decimals, that print one quantity in two places. A pair is as arbitrary as
+    its first figure: the second lies as far from it as printed.
+    """
+    alone = len(column) - 2 * len(pairs)
     p = chance_of_compatibility(n, min(map(decimals, column)))
-    return float(binom.sf(fits - 1, len(column), p))
+    number = binom.pmf(np.arange(alone + 1), alone, p)  # of figures that are possible
+    for first, second in pairs:
+        number = np.convolve(number, fits_of_pair(n, round(100 * abs(float(first) - float(second)))))
+    return float(number[max(fits, 0) :].sum())
+
+
+def fits_of_pair(n: int, gap: int) -> np.ndarray:
+    """Of all pairs of percentages with two decimals, ``gap`` hundredths apart, the shares (3,) of those of which none,
+    one and both are some rounded k / n."""
+    possible = np.array([bool(compatible_counts(f"{value / 100:.2f}", n)) for value in range(10_001)], int)
+    return np.bincount(possible[: len(possible) - gap] + possible[gap:], minlength=3) / (len(possible) - gap)
 
 
 def chance_with_gap(n: int, gap: int) -> float:
@@ -89,9 +107,7 @@ def chance_with_gap(n: int, gap: int) -> float:
     >>> chance_with_gap(10_000, 3)
     1.0
     """
-    possible = [bool(compatible_counts(f"{value / 100:.2f}", n)) for value in range(10_001)]
-    both = [first and second for first, second in zip(possible, possible[gap:], strict=False)]
-    return sum(both) / len(both)
+    return float(fits_of_pair(n, gap)[2])
 
 
 def chance_on_part(n: int, part: int, gap: int) -> float:
@@ -238,13 +254,16 @@ def columns(claims: Iterable[Claim]) -> dict[tuple[str, str], list[str]]:
     return {key: values for key, values in found.items() if values}
 
 
-def coverage(column: Sequence[str], sizes: Mapping[str, int], runs: int = 1) -> pd.DataFrame:
+def coverage(
+    column: Sequence[str], sizes: Mapping[str, int], runs: int = 1, pairs: Sequence[tuple[str, str]] = ()
+) -> pd.DataFrame:
     """For each candidate test part, how many of a column's numbers are possible, and how many would be by chance.
 
     ``sizes`` maps what the part is to its number of images; ``runs`` is the number of runs that a printed accuracy
-    averages (their images count together).
+    averages (their images count together). ``pairs`` are figures that print one quantity in two places: see
+    `chance_of_at_least`, which gives ``p``.
     """
-    lines = []
+    lines, whole = [], [pair for pair in pairs if set(pair) <= set(column)]
     for name, n in sizes.items():
         fits = fitting(column, n * runs)
         expected = sum(chance_of_compatibility(n * runs, decimals(printed)) for printed in column)
@@ -255,7 +274,7 @@ def coverage(column: Sequence[str], sizes: Mapping[str, int], runs: int = 1) -> 
                 "printed": len(column),
                 "possible": len(fits),
                 "by chance": expected,
-                "p": chance_of_at_least(len(fits), column, n * runs),
+                "p": chance_of_at_least(len(fits), column, n * runs, whole),
                 "not possible": [printed for printed in column if printed not in fits],
             }
         )

@@ -142,19 +142,22 @@ def _alone(paper: str, results: Path | str) -> list[tuple[str, str]]:
 
 
 def _by_subject(paper: str, results: Path | str) -> list[tuple[str, str]]:
-    """Attention minus none on folds by subject under the paper's own settings, where both networks have run on them."""
-    found = own_difference(paper, results)
-    if found is None:
-        return []
-    test, shortened = found
-    runs = chapters.some(int(test["seeds"]), "seed") + (", shortened runs" if shortened else "")
-    without, with_ = (wording.variant(EXPERIMENTS[i]) for i in OWN_FOLDS[paper])
-    return [
-        (
-            "CK+48, folds by subject, with the paper's own settings",
-            f"{with_} minus {without} {_size(test)} ({runs}).",
+    """Attention minus none on folds by subject under the paper's own settings, where both networks have run on them.
+
+    With the epochs that validation chose, and at the best test epochs.
+    """
+    said = []
+    for pair in OWN_FOLDS.get(paper, ()):
+        found, best = (own_difference(pair, results, reading) for reading in ("val_selected", "paper_style"))
+        if found is None or best is None:
+            continue
+        test, shortened = found
+        runs = chapters.some(int(test["seeds"]), "seed") + (", shortened runs" if shortened else "")
+        without, with_ = (wording.variant(EXPERIMENTS[i]) for i in pair)
+        said.append(
+            f"{with_} minus {without} {_size(test)}, at the best test epochs {_size(best[0])} ({runs})"
         )
-    ]
+    return [("CK+48, folds by subject, with the paper's own settings", f"{'; '.join(said)}.")] if said else []
 
 
 def _size(test: Mapping[str, float]) -> str:
@@ -175,5 +178,9 @@ def _alike(paper: str, results: Path | str) -> str:
         if not second.reduced and min(first.fitted, second.fitted) < FITTED[dataset]:
             remarks.append("one of the two trained too little")
         said.append(f"{heading}: {_size(test)} ({', '.join(remarks)})")
-    more = "" if paper in ALONE else " The network without attention lacks more than that there."
+    more = (
+        ""
+        if paper in ALONE
+        else " The network without attention lacks other parts, too, so that this is not attention's effect alone."
+    )
     return f"{'; '.join(said)}.{more}"

@@ -17,6 +17,21 @@ from ferlib.measures_claims import FACE
 
 SHOWN = (*FACE, "middle")
 SHARE, HIT = "share in the known regions (%)", "maximum inside (%)"
+SEEDS = 3  # of fewer the values are told one by one: an interval would rest on one degree of freedom
+
+# what the layers are that maps are shown of, by model and name without its number
+STAGES = {
+    "amdcnn": {"dfem": "{} deep module (DFEM)"},
+    "a_mobilenet": {"block": "{} depthwise separable convolution"},
+    "mobilenet_v1": {"block": "{} depthwise separable convolution"},
+    "gcca_vgg": {
+        "block": "{} stage of VGG16, behind its GCCA where there is one",
+        "fused": "outputs of the last four stages, fused",
+    },
+    "se_cnn": {"block": "{} block"},
+    "msca_resnet": {"unit": "{} residual unit"},
+}
+ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
 class Run(NamedTuple):
@@ -101,9 +116,17 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def points(test: Mapping[str, float]) -> str:
-    """A difference in points with its interval."""
+def points(test: Mapping[str, Any]) -> str:
+    """A difference in points with its interval; of two seeds, where ``by_seed`` tells them, each seed's and none."""
+    by_seed = test.get("by_seed", {})
+    if 1 < len(by_seed) < SEEDS:
+        return each_seed(by_seed)
     return f"{100 * test['mean']:+.1f} [{100 * test['low']:+.1f}, {100 * test['high']:+.1f}]"
+
+
+def each_seed(by_seed: Mapping[int, float]) -> str:
+    """The differences of the single seeds in points."""
+    return "; ".join(f"{100 * difference:+.1f}" for difference in by_seed.values())
 
 
 def whole(runs: Mapping[int, Run]) -> list[Run]:
@@ -112,11 +135,11 @@ def whole(runs: Mapping[int, Run]) -> list[Run]:
 
 
 def lines_of(results: Path | str, identifiers: Iterable[str]) -> Iterator[tuple[str, list[Run]]]:
-    """What a table has a line for: each run, and where an experiment has several, all its seeds together."""
+    """What a table has a line for: each run, and where an experiment has `SEEDS` or more, all of them together."""
     for identifier, runs in measured(results, identifiers).items():
         for seed, run in runs.items():
             yield title(identifier, seed, run), [run]
-        if len(together := whole(runs)) > 1:
+        if len(together := whole(runs)) >= SEEDS:
             star = "" if all(run.profile == "full" for run in together) else REDUCED
             yield f"{full_name(identifier)}, {len(together)} seeds{star}", together
 
@@ -124,32 +147,73 @@ def lines_of(results: Path | str, identifiers: Iterable[str]) -> Iterator[tuple[
 def overview(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
     """Shares of Grad-CAM in each zone with 95 % intervals: the first line is an even map, the others are `lines_of`.
 
-    The brows are a part of the zone of the eyes; runs that were measured before they had a mask of their own lack them.
+    The layers stand in `layers`.
     """
     lines: list[dict[str, Any]] = []
-    zones = (FACE[0], "brows", *SHOWN[1:])
     for text, runs in lines_of(results, identifiers):
         found = runs[0].found
         if not lines:
-            even = {"network": "an even map", "layer": "–", "images": "–", "maps all zero": "–"}
-            area = {zone: found["areas"].get(zone) for zone in zones}
-            lines.append(even | {zone: "–" if a is None else percent(a) for zone, a in area.items()})
-        layer = found["layer"]
-        zero = sum(run.found["layers"][layer]["zero"] for run in runs)
+            even = {zone: percent(found["areas"][zone]) for zone in SHOWN}
+            lines.append({"network": "an even map", "images": "–", **even})
         n = len(found["images"]["ids"])
-        images = n if len(runs) == 1 else f"{len(runs)} × {n}"
-        line = {"network": text, "layer": layer, "images": images, "maps all zero": zero}
-        for zone in zones:
-            there = all(zone in run.found["areas"] for run in runs)
-            values = [run.values([zone]) for run in runs] if there else [np.array([np.nan])]
+        line: dict[str, Any] = {
+            "network": text,
+            "images": str(n) if len(runs) == 1 else f"{len(runs)} × {n}",
+        }
+        for zone in SHOWN:
+            values = [run.values([zone]) for run in runs]
             line[zone] = (
                 "–"
                 if np.isnan(values).all(1).any()
                 else interval(measures.over_seeds(values, runs[0].people))
             )
         lines.append(line)
-    shown = {"eyes": "eyes with brows", "brows": "of these brows"}
-    return pd.DataFrame(lines).rename(columns={zone: f"{shown.get(zone, zone)} (%)" for zone in zones})
+    return pd.DataFrame(lines).rename(columns={zone: f"{zone} (%)" for zone in SHOWN})
+
+
+def layers(results: Path | str, identifiers: Sequence[str], more: Iterable[str] = ()) -> pd.DataFrame:
+    """What the layer is that each network is shown by, and each of ``more`` that a network has: a line for each.
+
+    With its number of cells, and whether they lie where they were measured to look or, where those places are not in
+    their order, evenly spread.
+    """
+    known: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+    for identifier, runs in measured(results, identifiers).items():
+        row, found = get(identifier), runs[min(runs)].found
+        for layer in dict.fromkeys((found["layer"], *more)):
+            if layer in found["layers"]:
+                cells, placed = known.setdefault((row.model, layer), ([], []))
+                grid = found["layers"][layer]["grid"]
+                cells.append("×".join(map(str, grid)))
+                placed.append("evenly spread" if evenly(found["layers"][layer], row.size) else "measured")
+    return pd.DataFrame(
+        [
+            {
+                "network": wording.MODELS[model],
+                "layer": layer,
+                "what it is": stage(model, layer),
+                "cells": " or ".join(dict.fromkeys(cells)),
+                "places of the cells": " or ".join(dict.fromkeys(placed)),
+            }
+            for (model, layer), (cells, placed) in known.items()
+        ]
+    )
+
+
+def stage(model: str, layer: str) -> str:
+    """A layer in words: ``dfem3`` of AMDCNN is its third deep module; a dash where `STAGES` has none."""
+    name = layer.rstrip("0123456789")
+    number = layer.removeprefix(name)
+    which = ORDINALS[int(number) - 1] if number and int(number) <= len(ORDINALS) else f"{number}th"
+    return STAGES.get(model, {}).get(name, "–").format(which)
+
+
+def evenly(one: Mapping[str, Any], size: int) -> bool:
+    """Whether the cells of a layer of a measured run stand evenly spread over an image of ``size`` pixels."""
+    usual = measures.even((one["grid"][0], one["grid"][1]), size)
+    return all(
+        np.allclose(measures_file.array(one[k]), u) for k, u in zip(("rows", "columns"), usual, strict=True)
+    )
 
 
 def interval(one: Mapping[str, float]) -> str:
@@ -160,8 +224,8 @@ def interval(one: Mapping[str, float]) -> str:
 def known(found: Mapping[str, Sequence[Mapping[str, Any]]], area: np.ndarray) -> pd.DataFrame:
     """Shares in the known regions of drawn faces, which have the ``area`` (N,): a line for each network and layer.
 
-    The first line is an even map. ``found``: by network, for each seed the first of what `measures_run.located`
-    returns, with the mask ``own``.
+    The first line is an even map; of two seeds each has its share and there is no interval. ``found``: by network, for
+    each seed the first of what `measures_run.located` returns, with the mask ``own``.
     """
     even = {"network": "an even map", "seeds": "–", "layer": "–"}
     lines: list[dict[str, Any]] = [even | {SHARE: percent(area.mean()), HIT: "–", "maps all zero": "–"}]
@@ -176,7 +240,9 @@ def known(found: Mapping[str, Sequence[Mapping[str, Any]]], area: np.ndarray) ->
                     "network": network,
                     "seeds": len(seeds),
                     "layer": layer,
-                    SHARE: interval(measures.over_seeds(list(share))),
+                    SHARE: "; ".join(percent(float(np.nanmean(one))) for one in share)
+                    if 1 < len(share) < SEEDS
+                    else interval(measures.over_seeds(list(share))),
                     HIT: f"{100 * np.nanmean(hit):.0f}",
                     "maps all zero": sum(one[layer]["zero"] for one in seeds),
                 }
@@ -243,13 +309,14 @@ def rounded(frame: pd.DataFrame) -> pd.DataFrame:
         shown[column] = [f"{value:.2f}" for value in frame[column]]
     bounds = [f" [{low:.2f}, {high:.2f}]" for low, high in frame["interval"]]
     shown["all random"] = [a + b for a, b in zip(shown["all random"], bounds, strict=True)]
-    return shown.drop(columns="interval")
+    return shown.drop(columns=["interval", "seeds"])
 
 
 def randomised(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
     """What is left of the map when the network's parts are made random: a line for each of `lines_of`.
 
     ``all random`` and ``other images`` are mean rank correlations, as numbers; ``interval`` is that of the former.
+    ``seeds`` counts the runs behind a line.
     """
     lines = []
     for text, runs in lines_of(results, identifiers):
@@ -265,6 +332,7 @@ def randomised(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
         lines.append(
             {
                 "network": text,
+                "seeds": len(runs),
                 "first part that changes the map": moved,
                 "correlation then": float(np.nanmean(parts[moved])),
                 "all random": last["mean"],

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 
 from ferlib import measures
+from ferlib.chapters import some
 from ferlib.claims import NAMES
 from ferlib.evaluate import holm
 from ferlib.experiments import get
 from ferlib.measures_claims import CLAIMS, UNTESTED, Claim
-from ferlib.measures_tables import Run, percent, points, runs_of
+from ferlib.measures_tables import SEEDS, Run, each_seed, percent, points, runs_of
 from ferlib.wording import variant
-
-SEEDS = 3  # below so many a verdict is provisional
 
 
 def common(first: Mapping[int, Run], second: Mapping[int, Run]) -> dict[int, tuple[Run, Run]]:
@@ -75,6 +74,11 @@ def holds_zero(test: Mapping[str, Any]) -> bool:
     return bool(test["low"] <= 0 <= test["high"])
 
 
+def difference(test: Mapping[str, Any]) -> str:
+    """The mean difference in points, with its interval but where there are two seeds; these stand beside it."""
+    return f"{100 * test['mean']:+.1f}" if 1 < len(test["by_seed"]) < SEEDS else points(test)
+
+
 def networks(claim: Claim) -> str:
     """The two networks of a claim as their paper's table calls them, size and start of rows from scratch left out."""
     both = (variant(get(one)) for one in (claim.first, claim.second))
@@ -105,10 +109,8 @@ def claims(results: Path | str, paper: str | None = None) -> pd.DataFrame:
                 "first → second (%)": f"{percent(test['before'])} → {percent(test['after'])}"
                 if test
                 else "–",
-                "difference (points)": points(test) if test else "–",
-                "by seed (points)": "; ".join(f"{100 * d:+.1f}" for d in test["by_seed"].values())
-                if test
-                else "–",
+                "difference (points)": difference(test) if test else "–",
+                "by seed (points)": each_seed(test["by_seed"]) if test else "–",
                 "p (Holm)": f"{(p := next(corrected)):.2g}" if test else "–",
                 "verdict": verdict(test, [run.profile for run in used])
                 + (", not after Holm" if test and p >= 0.05 and not holds_zero(test) else ""),
@@ -150,6 +152,9 @@ WAYS = {
 }
 
 
+BRIEF = {"share": "share", "even": "even cells", "hit": "maximum"}  # the same where there is little room
+
+
 def chosen_otherwise(results: Path | str, claim: Claim) -> dict[tuple[str, str], dict[str, Any]]:
     """A claim's difference by layer (that of the claim first) and kind of `WAYS`, over the common seeds."""
     a, b = runs_of(results, claim.first), runs_of(results, claim.second)
@@ -174,6 +179,16 @@ def choices(results: Path | str, claim: Claim) -> pd.DataFrame:
     return pd.DataFrame(list(lines.values()))
 
 
+def elsewhere(results: Path | str, claim: Claim) -> dict[str, dict[str, Any]]:
+    """The share's differences in other layers than that of the claim that are clear and as the paper says: by layer.
+
+    Of Grad-CAM alone; the interval of each lies above zero.
+    """
+    shares = {layer: t for (layer, kind), t in chosen_otherwise(results, claim).items() if kind == "share"}
+    others = list(shares)[1:]  # the first is that of the claim
+    return {layer: shares[layer] for layer in others if not spatial(layer) and shares[layer]["low"] > 0}
+
+
 def spatial(layer: str) -> bool:
     """Whether a map is a module's own spatial attention, not Grad-CAM of a layer."""
     return "." in layer
@@ -182,35 +197,40 @@ def spatial(layer: str) -> bool:
 def otherwise(results: Path | str) -> pd.DataFrame:
     """A line for each measured claim: what becomes of its difference in another way of `WAYS` and in other layers.
 
-    Of Grad-CAM in all layers it tells in how many differences the second network has more, among those whose interval
-    leaves zero out.
+    Of Grad-CAM in all layers it tells in how many differences the second network has more, ``more``, among those whose
+    interval leaves zero out, ``clear``. ``attrs["sentences"]`` counts the papers' sentences behind the lines.
     """
-    lines = []
+    lines, texts = [], set()
     for claim in CLAIMS:
         found = {k: t for k, t in chosen_otherwise(results, claim).items() if not spatial(k[0])}
         if not found:
             continue
         first = next(layer for layer, _ in found)
         clear = [test for test in found.values() if not holds_zero(test)]
+        texts.add((claim.paper, claim.text))
         lines.append(
             {
-                "paper": NAMES[claim.paper],
-                "networks": networks(claim),
-                "share in": " + ".join(claim.zones),
-                "map of": first,
-                **{said: points(found[first, kind]) for kind, said in WAYS.items() if (first, kind) in found},
-                "clear differences, all layers": len(clear),
-                "of these more": sum(test["low"] > 0 for test in clear),
+                "networks": f"{NAMES[claim.paper]}: {networks(claim)}",
+                "zones": " + ".join(claim.zones),
+                "layer": first,
+                **{
+                    said: points(found[first, kind]) for kind, said in BRIEF.items() if (first, kind) in found
+                },
+                "clear": len(clear),
+                "more": sum(test["low"] > 0 for test in clear),
             }
         )
-    return pd.DataFrame(lines)
+    frame = pd.DataFrame(lines)
+    frame.attrs["sentences"] = len(texts)
+    return frame
 
 
 def divided(frame: pd.DataFrame) -> str:
-    """How many claims of `otherwise` have clear differences of both signs, in a sentence."""
-    clear, more = frame["clear differences, all layers"], frame["of these more"]
+    """How many comparisons of `otherwise` have clear differences of both signs, in a sentence."""
+    clear, more = frame["clear"], frame["more"]
     both = frame[(more > 0) & (more < clear)]
     return (
-        f"Of {len(frame)} measured sentences, {len(both) or 'none'} {'has' if len(both) == 1 else 'have'} clear "
-        "differences of both signs, by the layer, the placing of its cells or the measure."
+        f"Of {some(len(frame), 'comparison')} of {some(frame.attrs['sentences'], 'sentence')}, "
+        f"{len(both) or 'none'} {'has' if len(both) == 1 else 'have'} clear differences of both signs, by "
+        "the layer, the placing of its cells or the measure."
     )

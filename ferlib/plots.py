@@ -449,7 +449,8 @@ def _stack(labels: Sequence[Annotation], below: Sequence[Place], markers: Sequen
 
 
 def differences(frame: pd.DataFrame) -> Figure:
-    """A matrix of differences in points, row minus column; blank cells are not significant."""
+    """A matrix of differences in points, row minus column, each pair once; blank cells are not significant."""
+    frame = frame.where(np.tril(np.ones(frame.shape, dtype=bool), -1)).iloc[1:, :-1]
     side = 0.75 * len(frame) + 3
     figure, ax = plt.subplots(figsize=(side, side * 0.8))
     largest = float(np.nanmax(np.abs(frame.to_numpy()))) if frame.notna().any(axis=None) else 1.0
@@ -466,74 +467,88 @@ def differences(frame: pd.DataFrame) -> Figure:
         cbar_kws={"label": "points, row minus column"},
     )
     ax.set(xlabel="", ylabel="")
-    ax.tick_params(axis="x", rotation=60)
+    ax.tick_params(axis="y", rotation=0)
+    plt.setp(ax.get_xticklabels(), rotation=40, ha="right", rotation_mode="anchor")
     return figure
 
 
 def forest(groups: Mapping[str, Sequence[Gain]]) -> Figure:
     """Gains of attention under headings: published ones as diamonds, ours as dots with intervals.
 
-    Lines without a run of ours say why.
+    Lines without a run of ours say why. Grey crosses: trained too little to tell; what lies beyond the others of these
+    is written at the edge.
     """
     lines: list[str | Gain] = []
     for heading, gains in groups.items():
         lines += [heading, *gains]
     figure, ax = plt.subplots(figsize=(9, 0.46 * len(lines) + 1.6))
+    edges = _edges([gain for gain in lines if not isinstance(gain, str)])
     for y, gain in enumerate(lines):
-        if isinstance(gain, str):
-            continue
-        if gain.published is not None:
-            ax.plot(gain.published, y - 0.12, marker="D", color="C1", linestyle="")
-            ax.annotate(
-                f"{gain.published:.2f}",
-                (gain.published, y - 0.12),
-                xytext=(6, 0),
-                textcoords="offset points",
-                color="0.25",
-                fontsize="x-small",
-                va="center",
-            )
-        if gain.ours is None or gain.low is None or gain.high is None:
-            ax.annotate(
-                gain.missing,
-                (0, y + 0.1),
-                xytext=(-4, 0),
-                textcoords="offset points",
-                color="0.45",
-                fontsize="small",
-                ha="right",
-                va="center",
-            )
-            continue
-        reach = [[max(gain.ours - gain.low, 0)], [max(gain.high - gain.ours, 0)]]
-        face = "white" if gain.reduced or gain.seeds < 3 else "C0"
-        ax.errorbar(gain.ours, y + 0.15, xerr=reach, color="C0", marker="o", markerfacecolor=face, capsize=3)
+        if not isinstance(gain, str):
+            _draw_gain(ax, y, gain, edges)
     ax.axvline(0, color="0.3", linewidth=1)
+    ax.set_xlim(*edges)
     ax.set_yticks(range(len(lines)), [line if isinstance(line, str) else line.title for line in lines])
     for label, line in zip(ax.get_yticklabels(), lines, strict=True):
         label.set_fontweight("bold" if isinstance(line, str) else "normal")
     ax.set_ylim(len(lines) - 0.4, -0.6)
     ax.grid(False, axis="y")
-    ax.set_xlabel("test accuracy of the network minus that of the one without attention (points)")
-    figure.legend(
-        handles=[
-            plt.Line2D([], [], color="C1", marker="D", linestyle="", label="published"),
-            plt.Line2D([], [], color="C0", marker="o", label="ours, 95 % interval"),
-            plt.Line2D(
-                [],
-                [],
-                color="C0",
-                marker="o",
-                markerfacecolor="white",
-                label="ours, fewer than three seeds or shortened",
-            ),
-        ],
-        loc="outside lower center",
-        ncols=3,
-        fontsize="small",
-        frameon=False,
-    )
+    ax.set_xlabel("network minus its twin (points of test accuracy)")
+    ours: dict[str, Any] = {"color": "C0", "marker": "o"}
+    key = [
+        plt.Line2D([], [], color="C1", marker="D", linestyle="", label="published"),
+        plt.Line2D([], [], **ours, label="ours, 95 % interval"),
+        plt.Line2D(
+            [], [], **ours, markerfacecolor="white", label="ours, fewer than three seeds or shortened"
+        ),
+    ]
+    if any(gain.undertrained for gain in lines if not isinstance(gain, str)):
+        key.append(plt.Line2D([], [], color=UNTOLD, marker="x", label="ours, trained too little to tell"))
+    figure.legend(handles=key, loc="outside lower center", ncols=2, fontsize="small", frameon=False)
     return figure
+
+
+UNTOLD = "0.55"  # what says little
+
+
+def _edges(gains: Sequence[Gain]) -> tuple[float, float]:
+    """Limits that hold every published gain and every interval of ours but those that were trained too little."""
+    values = [0.0, *(g.published for g in gains if g.published is not None)]
+    for g in gains:
+        if not g.undertrained and g.low is not None and g.high is not None:
+            values += [g.low, g.high]
+    low, high = min(values), max(values)
+    margin = 0.06 * (high - low or 1)
+    return low - margin, high + margin
+
+
+def _draw_gain(ax: plt.Axes, y: int, gain: Gain, edges: tuple[float, float]) -> None:
+    near: dict[str, Any] = {"textcoords": "offset points", "va": "center"}
+    if gain.published is not None:
+        at = gain.published, y - 0.12
+        ax.plot(*at, marker="D", color="C1", linestyle="")
+        ax.annotate(f"{gain.published:.2f}", at, xytext=(6, 0), color="0.25", fontsize="x-small", **near)
+    if gain.ours is None or gain.low is None or gain.high is None:
+        ax.annotate(
+            gain.missing, (0, y + 0.1), xytext=(-4, 0), color="0.45", fontsize="small", ha="right", **near
+        )
+        return
+    if gain.undertrained and not edges[0] < gain.ours < edges[1]:
+        right = gain.ours > edges[1]
+        ax.annotate(
+            f"{gain.ours:+.1f} →" if right else f"← {gain.ours:+.1f}",
+            (edges[right], y),
+            xytext=(-4 if right else 4, 0),
+            color="0.35",
+            fontsize="small",
+            ha="right" if right else "left",
+            **near,
+        )
+        return
+    reach = [[max(gain.ours - gain.low, 0)], [max(gain.high - gain.ours, 0)]]
+    color, marker = (UNTOLD, "x") if gain.undertrained else ("C0", "o")
+    face = "white" if gain.reduced or gain.seeds < 3 else color
+    ax.errorbar(gain.ours, y + 0.15, xerr=reach, color=color, marker=marker, markerfacecolor=face, capsize=3)
 
 
 def inline(figure: Figure, alt: str) -> str:

@@ -63,8 +63,9 @@ def operations(row: Experiment) -> float:
 
 
 def summary(groups: Iterable[Group], *, device: str = "cpu", **options: Any) -> list[dict[str, Any]]:
-    """Per group: runs, operations, seconds of all runs one after another on this kind of device (None: unknown).
+    """Per group: sides of its images, runs, operations, seconds of all runs one after another (None: unknown).
 
+    The seconds are on this kind of device.
     ``options`` go to `ferlib.cost.estimate`.
     """
     lines = []
@@ -74,7 +75,7 @@ def summary(groups: Iterable[Group], *, device: str = "cpu", **options: Any) -> 
             {
                 "paper": group.paper,
                 "what": group.what,
-                "size": group.rows[0].size,
+                "sizes": sorted({row.size for row in group.rows}),
                 "runs": group.runs,
                 "operations": group.repeats * sum(map(operations, group.rows)),
                 "longest": max(map(operations, group.rows)),

@@ -106,6 +106,16 @@ def load_snapshots(results: Path | str | None = None) -> list[dict[str, Any]]:
     return [read(path) for path in sorted((folder / "bench").glob("*.json"))]
 
 
+def busy(snapshot: Mapping[str, Any]) -> str:
+    """That the machine was busy just before it was measured, with its load; "" where it was not or nobody knows."""
+    machine = snapshot["machine"]
+    load = machine.get("load") or 0
+    if load <= BUSY:
+        return ""
+    cores = f"{machine['cores']} core" + ("" if machine["cores"] == 1 else "s")
+    return f"the machine was busy (load {load} on {cores}): rates are too low, ratios rough"
+
+
 def spread(row: Mapping[str, Any]) -> str:
     """Half the range of the rates over their median, in percent."""
     return f"±{50 * (row['high'] - row['low']) / row['images_per_second']:.0f}%"
@@ -133,8 +143,7 @@ def to_text(snapshot: Mapping[str, Any]) -> str:
             f"{name} {p['flops'] / 1e9:,.0f} GFLOP/s (side {p['side']:.0f})" for name, p in peak.items()
         ),
     ]
-    if (machine.get("load") or 0) > BUSY:
-        lines.append(f"the machine was busy (load {machine['load']}): rates are too low, ratios rough")
+    lines += filter(None, [busy(snapshot)])
     if snapshot["models"]:
         head = ("model", "pixels", "batch", "task", "images/s", "spread", "GFLOP/s", "of peak", "memory")
         lines += ["", *aligned([head, *(model_cells(row) for row in snapshot["models"])])]

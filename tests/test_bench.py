@@ -182,7 +182,11 @@ def test_tables_tell_rates_ratios_goals_and_reasons():
     for words in ("Some CPU", "se_cnn", "2.55 x (2.00 to 3.10)", "±2%", "not measured", "60%"):
         assert words in text
     assert "busy" not in text
-    assert "busy (load 3" in snapshots.to_text({**found, "machine": {**found["machine"], "load": 3.0}})
+    loaded = {**found, "machine": {**found["machine"], "load": 3.0, "cores": 2}}
+    assert snapshots.busy(loaded).startswith("the machine was busy (load 3.0 on 2 cores)")
+    assert snapshots.busy(loaded) in snapshots.to_text(loaded).split("\n")
+    for load in (snapshots.BUSY, None):
+        assert snapshots.busy({"machine": {"load": load, "cores": 2}}) == ""
     assert "left out: amdcnn: no such model" in text and "left out: keras: no tensorflow" in text
 
 

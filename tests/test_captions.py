@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import nbformat
@@ -99,9 +100,12 @@ def test_of_verdicts_those_that_need_training_apart():
     trained = [judged("record", "lower")] * 2 + [judged("order", "not shown")]
     waiting = [judged("record", "not run: compute"), judged("record", "not testable")]
     assert captions.verdicts(counted + trained + waiting) == (
-        "7 of 9 claims have a verdict. 3 of them rest on training runs: 2 “lower”, 1 “not shown”. "
-        "4 of them need no training (counts, sizes, sums, and where a paper contradicts itself): "
-        "3 “reproduced”, 1 “contradicts itself”."
+        "Training runs decide 3 of 5 claims so far: 2 “lower”, 1 “not shown”. "
+        "Counting, adding and reading decide 4 of 4 claims so far: 3 “reproduced”, 1 “contradicts itself”."
+    )
+    cut = [replace(trained[0], runs="reduced, 1 seed, 100 epochs, 9,570 training images")]
+    assert captions.verdicts(cut).endswith(
+        "1 had fewer training images than the paper: they measure that cut, too."
     )
     assert captions.verdicts(waiting) == "None of the 2 claims has a verdict yet."
 
@@ -133,14 +137,15 @@ def test_of_effects_the_largest_beside_chance():
 def test_of_readings_each_networks_distance():
     frame = pd.DataFrame(
         {
-            "paper": ["A", "B", "C"],
-            "dataset": ["CK+48", "FER2013", "FERPlus"],
-            "network": ["a", "b *", "c"],
-            "published": [90.0, 80.0, 70.0],
-            "best test epoch": [91.0, 79.0, np.nan],
-            "epoch by validation": [88.0, 78.0, np.nan],
-            "unseen images": [np.nan] * 3,
-            "other people": [np.nan, 60.0, np.nan],
+            "paper": ["A", "B", "C", "D"],
+            "dataset": ["CK+48", "FER2013", "FERPlus", "CK+48"],
+            "network": ["a", "b *", "c", "d"],
+            "stand_in": [False, False, False, True],
+            "published": [90.0, 80.0, 70.0, 99.0],
+            "best test epoch": [91.0, 79.0, np.nan, 50.0],
+            "epoch by validation": [88.0, 78.0, np.nan, 50.0],
+            "unseen images": [np.nan] * 4,
+            "other people": [np.nan, 60.0, np.nan, np.nan],
         }
     )
     assert captions.readings(frame) == (
@@ -186,34 +191,66 @@ def test_of_differences_how_many_were_compared():
     )
 
 
-def run(middle, deletion=(0.9, 0.1), insertion=(0.1, 0.9), left=-0.125):
-    curves = {
-        "deletion": {"map": [0.2] * 2, "random": deletion},
-        "insertion": {"map": [0.2] * 2, "random": insertion},
-    }
+def run(middle, deletion=(0.9, 0.3), insertion=(0.1, 0.9), left=-0.125, **names):
     found = {
-        "areas": {"middle": 0.25},
-        "removal": {"curves": curves},
+        "experiment": "amdcnn-ckplus-baseline",
+        "seed": 0,
+        "layer": "dfem3",
+        **names,
+        "removal": {
+            "deletion": {"map": [0.2] * 2, "random": deletion},
+            "insertion": {"map": [0.2] * 2, "random": insertion},
+        },
         "randomised": {"order": ["head", "stem"]},
         "summary": {"randomised": {"head": {"mean": 0.5}, "stem": {"mean": left}}},
     }
-    return SimpleNamespace(found=found, values=lambda zones: np.array(middle))
+    return SimpleNamespace(
+        found=found,
+        people=None,
+        values=lambda zones, layer=None, kind="share": np.array(middle),
+        alike=lambda other: True,
+        sampled=lambda: None,
+    )
 
 
 def test_of_measures():
     runs = {"A": run([0.5, 0.3]), "B": run([0.1, np.nan], left=0.25)}
-    assert captions.shares({title: [r] for title, r in runs.items()}) == (
-        "In the middle of the image, 25 % of its area, lie from 10 % (B) to 40 % (A) of Grad-CAM."
-    )
     assert captions.removal({"A": run([0.5])}) == (
-        "In this run Grad-CAM beats a random map by deletion and does not beat it by insertion (mean over the steps)."
+        "In this run Grad-CAM beats a random map by deletion and does not clearly beat it by insertion."
     )
-    assert captions.removal({"A": run([0.5]), "B": run([0.5], (0.1, 0.1), (0.1, 0.1))}) == (
-        "Grad-CAM beats a random map for 1 of 2 networks by deletion and for 1 by insertion "
-        "(first seed, mean over the steps)."
+    # B's mean is better by deletion as well, but not in every image
+    assert captions.removal({"A": run([0.5]), "B": run([0.5], (0.1, 0.9), (0.1, 0.1))}) == (
+        "Grad-CAM beats a random map, with an interval clear of zero, for 1 of 2 networks by deletion and for 1 by "
+        "insertion (first seed of each)."
     )
     assert captions.randomised(runs) == (
-        "Once every part is random, the mean correlation lies between -0.12 and 0.25."
+        "Once every part is random, the mean correlation of the first seeds lies between -0.12 and 0.25."
+    )
+
+
+def test_of_shares_differences_within_a_paper_and_layer():
+    before, after = run([0.5, 0.3]), run([0.4, 0.2], experiment="amdcnn-ckplus-mcbam")
+    other = run([0.9, 0.9], experiment="amdcnn-ckplus-cbam", layer="dfem2")
+    told = captions.shares({"A": [before], "B": [after], "of another layer": [other]})
+    assert told == (
+        "Of 1 pair of networks that a paper's sentences set side by side and that are shown by the same layer, the "
+        "share in the middle of the image changes by -10.0 points (AMDCNN, baseline → baseline+MCBAM)."
+    )
+    other.found["layer"] = "dfem3"
+    told = captions.shares({"A": [before], "B": [after], "C": [other]})
+    assert "3 pairs" in told and "changes most by +50.0 points (AMDCNN, baseline → baseline+CBAM) and" in told
+    assert told.endswith("by -60.0 points (AMDCNN, baseline+CBAM → baseline+MCBAM).")
+    assert captions.shares({"A": [before]}) == ""
+
+
+def test_of_regions_how_much_of_the_map_they_hold():
+    masks = np.zeros((3, 2, 2), bool)
+    masks[:, 0, 0] = True  # a quarter
+    maps = np.ones((3, 2, 2))
+    maps[0, 0, 0], maps[1, 0, 0], maps[2] = 7, 0, 0
+    assert captions.regions(maps, masks, maps, ["happy", "sad", "angry"]) == (
+        "In 1 of 2 faces the regions hold a larger share of the map than of the area, most for *happy* (70 % of the "
+        "map, 25 % of the area) and least for *sad* (0 % of the map, 25 % of the area)."
     )
 
 
@@ -238,7 +275,8 @@ def test_of_the_audit():
     assert captions.copies(audit) == "8.0 % of the test images have a copy in training, of *fear* 20.0 %."
     frame = pd.DataFrame({"published": [71.0, 69.0], "ours": [60.0, np.nan]})
     assert captions.ceilings(audit, frame) == (
-        "1 of 2 published accuracies and 0 of 1 of ours lie above the bracket for one annotator's label."
+        "1 of 2 published accuracies and 0 of 1 of ours lie above the bracket for one annotator's label, computed on "
+        "PrivateTest."
     )
     assert captions.leaks(audit) == (
         "The nearest neighbour in raw pixels is right in 98 % with frames kept together, "

@@ -394,7 +394,6 @@ def test_what_one_reading_alone_holds_is_judged_by_it(tmp_path):
     path = judge.records.path_of(tmp_path, "se_cnn-plain", 0)
     part = judge.records.read(path)["reproducible"]
     part["data"]["counts"] = {"train": {"happy": 9000, "sad": 1000}}
-    del part["result"]["paper_style"]["train"]
     judge.records.write(tmp_path, part, judge.records.read_predictions(path), {}, "made by a test")
     claim = replace(CLAIM, quantity="training accuracy", printed="80.50")
     found = judge.from_records(claim, tmp_path)
@@ -404,6 +403,31 @@ def test_what_one_reading_alone_holds_is_judged_by_it(tmp_path):
         "n = 10,000; evaluated. In training, with augmentation and dropout, 50.00",
     )
     assert found.at_best_test == ""
+
+
+@pytest.mark.parametrize(("best", "verdict"), [(0.68, "reproduced"), (0.60, "lower")])
+def test_reproduced_is_what_is_so_on_the_merged_images_too(tmp_path, best, verdict):
+    """Of a paper that tested on them: 68 % of 4,000 meets the print; the merged images must as well."""
+    record(tmp_path, "se_cnn-plain", accuracy=0.68, best=best, profile="full", n=4000)
+    found = judge.from_records(CLAIM, tmp_path)
+    assert found.verdict == verdict
+    assert "on the merged test part, which the paper used" in found.why and found.why.endswith(f", {verdict}")
+    other = replace(CLAIM, paper="amdcnn", experiment="amdcnn-fer2013-acs3", printed="68.00")
+    record(tmp_path, other.experiment, accuracy=0.68, best=best, profile="full", n=4000)
+    found = judge.from_records(other, tmp_path)  # a paper of the official test part
+    assert found.verdict == "reproduced" and "merged" not in found.why
+
+
+def test_what_runs_decide_comes_first():
+    """In the ledger's table: accuracies, orders, what needs no run, what has no verdict."""
+    order = replace(CLAIM, check="order")
+    judged = [
+        judge.Judgement(CLAIM, "not run: compute"),
+        judge.Judgement(replace(CLAIM, check="audit"), "reproduced"),
+        judge.Judgement(order, "not shown"),
+        judge.Judgement(CLAIM, "lower"),
+    ]
+    assert page.telling(judged) == judged[::-1]
 
 
 T_TEST = replace(

@@ -116,6 +116,14 @@ def test_seconds_by_hand(measured):
     assert cost.seconds(replace(ROW, early_stopping=None)) == pytest.approx(63)  # an upper bound
 
 
+def test_a_rate_of_other_threads_is_named(measured):
+    measured(rate(threads=4), rate(threads=2))
+    assert cost.estimate(ROW).threads == 2
+    measured(rate(threads=4))
+    found = cost.estimate(ROW)  # on two threads, which nothing was measured with
+    assert found.threads == 4 and found.seconds == pytest.approx(10 * (560 / 100 + 140 / 300) + 560 / 300)
+
+
 def test_quick_profile_is_the_quick_row(measured):
     measured(rate(train=100, infer=100))
     n = quick(ROW).dataset_options[
@@ -173,6 +181,12 @@ def test_defaults_that_are_written_out_are_the_same_network():
     assert rate(model="amdcnn", variant={}).same_network(row)
     assert not rate(model="amdcnn", variant={"auxiliary": 0}).same_network(row)
     assert not rate(model="amdcnn", variant={}, size=100).same_network(row)
+
+
+def test_an_epoch_that_was_held_up_is_told_from_a_slow_one():
+    assert cost.held_up([2.0, 2.0, 3.0, 2.0, 20.0]) == (0, 0.0)  # ten times the median is not more than that
+    assert cost.held_up([2.0, 2.0, 3.0, 102.0, 2.0]) == (1, 100.0)
+    assert cost.held_up([5.0]) == (0, 0.0)
 
 
 def test_threads_do_not_matter_on_a_gpu():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import data_layouts as make
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from recorded import record
@@ -355,6 +357,12 @@ def test_the_committed_audit_counts_what_is_published() -> None:
         assert measured.at(record, f"ferplus.splits.{split}.total") == sum(counts.values())
     assert measured.at(record, "ckplus.subjects") == ckplus.SUBJECTS
     assert record["reproducible"]["ckplus"]["sequences_of"] == ckplus.SEQUENCES
+    book = COMMITTED.parent / "book"
+    whole = (
+        f"{measured.at(record, 'ckplus.total')} frames of {measured.at(record, 'ckplus.sequences')} sequences"
+    )
+    assert f"{whole} of {ckplus.SUBJECTS} people" in (book / "data.md").read_text(encoding="utf-8")
+    assert f"which CK+48 holds, show {ckplus.SUBJECTS} " in (book / "limits.md").read_text(encoding="utf-8")
     assert sum(path.stat().st_size for path in COMMITTED.glob("audit.*")) < 200_000
     assert all(max(face.shape) <= measured.FACE for face in faces.values())
 
@@ -412,7 +420,8 @@ def test_what_copies_add(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     row = get("se_cnn-plain")
     recall = dict.fromkeys(fer2013.CLASSES, 0.5) | {"happy": 0.8}
     result = {"n": 100, "accuracy": 0.66, "unseen": {"n": 80, "accuracy": 0.6}, "per_class_recall": recall}
-    part = {"profile": "full", "result": {"val_selected": result}}
+    both = {"n": 200, "accuracy": 0.7}
+    part = {"profile": "full", "result": {"val_selected": result, "merged": both}}
     monkeypatch.setattr(record_tables, "parts_of", lambda _, name: [part] if name == row.id else [])
     by_class = {name: {"images": 0} for name in fer2013.CLASSES} | {
         "happy": {"images": 15},
@@ -426,27 +435,56 @@ def test_what_copies_add(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert audit_tables.effect(row, tmp_path, {})["expected"] is None
     assert audit_tables.effect(get("se_cnn-se"), tmp_path, audit) is None
     frame = audit_tables.without_copies(tmp_path, audit)
-    assert frame["copies add (points)"].str.startswith("+6.00 [").all() and len(frame) == 1
+    assert frame["copies add (points)"].str.startswith("+6.00\u00a0[").all() and len(frame) == 1
+    # Luo prints 7,178 test images: ours beside it are those of both parts
     line = audit_tables.on_fer2013(tmp_path).set_index("label").loc["SE-CNN: Original CNN"]
-    assert line["ours"] == pytest.approx(66) and line["low"] < 66 < line["high"]
+    assert line["ours"] == pytest.approx(70) and line["low"] < 70 < line["high"]
+    del part["result"]["merged"]
+    assert audit_tables.on_fer2013(tmp_path)["ours"].isna().all()
+
+
+def test_the_test_part_that_a_paper_prints() -> None:
+    frame = audit_tables.on_fer2013("nowhere")
+    papers = frame["label"].str.partition(":")[0]
+    said = {paper: set(frame.loc[papers == paper, "test part"]) for paper in papers}
+    assert said == {
+        "SE-CNN": {"7,178 images"},
+        "AMDCNN": {"3,589 images"},
+        "GCCA-VGG16": {"split not printed"},
+    }
+    assert (
+        audit_tables.tested_on("se_cnn")[1] == "merged"
+        and audit_tables.tested_on("gcca_vgg")[1] == "val_selected"
+    )
+    told = audit_tables.test_parts(frame)
+    n = int((frame["test part"] == "split not printed").sum())
+    assert told.endswith(f"and of {n} no split is printed") and "said to be of 7,178 images" in told
+    only = frame[frame["test part"] == "3,589 images"].iloc[:1]
+    assert audit_tables.test_parts(only) == "1 is said to be of 3,589 images"
 
 
 def test_networks_by_frame_and_by_person(tmp_path: Path) -> None:
     """A row by frame alone, then with some of its folds, then with all of them in two seeds."""
-    assert audit_tables.by_subject(tmp_path).empty
+    assert audit_tables.by_subject([]).empty and audit_tables.lost([]) == ""
+    assert not audit_tables.both_splits(tmp_path)
     row = "msca_resnet-ckplus-se"
     frames = [f"S{i // 10:02d}_001_{i}" for i in range(100)]
     record(tmp_path, row, 0, 0.9, dataset="ckplus", profile="full", ids=frames)
 
-    def line() -> dict[str, str]:
-        found = audit_tables.by_subject(tmp_path)
-        assert list(found["network"]) == ["MSCA-ResNet: SENet"]
-        return dict(found.iloc[0])
+    def shown() -> tuple[pd.DataFrame, str]:
+        found = audit_tables.both_splits(tmp_path)
+        assert [one.row.id for one in found] == [row]
+        return audit_tables.by_subject(found), audit_tables.waiting_by_subject(found)
 
-    first = line()
-    assert first["by person (%)"] == "–" and first["folds"] == "0 of 5" and first["fall (points)"] == "–"
-    assert first["frames at random (%)"].startswith("90.00 [") and first["seeds"] == "1 and 0"
-    assert "- MSCA-ResNet, 5 folds: SENet" in audit_tables.waiting_by_subject(tmp_path)
+    def line() -> dict[str, str]:
+        frame, _ = shown()
+        assert list(frame["network"]) == ["MSCA-ResNet: SENet"]
+        return {name: cell.replace("\u00a0", " ") for name, cell in frame.iloc[0].items()}
+
+    frame, first = shown()
+    assert frame.empty and audit_tables.lost(audit_tables.both_splits(tmp_path)) == ""
+    assert "1 of them has the random split alone, with 90.0 %." in first
+    assert first.endswith("`ferlib list --pending --dataset ckplus` shows what has to run.")
     for seed in (0, 1):
         for k in range(5):
             ids = [f"S{k}{i // 10:02d}_001_{i}" for i in range(100)]
@@ -454,36 +492,47 @@ def test_networks_by_frame_and_by_person(tmp_path: Path) -> None:
             record(tmp_path, f"{row}-grouped{k}", seed, accuracy, dataset="ckplus", profile="full", ids=ids)
         if seed == 0:
             record_path(tmp_path, f"{row}-grouped4", 0).unlink()
-            assert line()["folds"] == "4 of 5" and line()["by person (%)"] == "–"
-            assert "- MSCA-ResNet, 1 fold: SENet" in audit_tables.waiting_by_subject(tmp_path)
+            assert shown()[0].empty and shown()[1] == first
             record(tmp_path, f"{row}-grouped4", 0, 0.6, dataset="ckplus", profile="full", ids=ids)
             single = line()["by person (%)"]
     both = line()
     assert single.startswith("60.00 [") and both["by person (%)"].startswith("65.00 [")
-    assert both["fall (points)"] == "-25.00" and both["folds"] == "5 of 5" and both["seeds"] == "1 and 2"
+    assert both["frames at random (%)"].startswith("90.00 [") and both["lost (points)"] == "25.00"
+    assert both["images"] == "100 and 500" and both["seeds"] == "1 and 2"
+    found = audit_tables.both_splits(tmp_path)
+    assert audit_tables.lost(found) == "On new people the one network of this table loses 25.0 points."
+    assert "2 networks" in audit_tables.lost(found * 2) and "between 25.0 and 25.0" in audit_tables.lost(
+        found * 2
+    )
     width = [float(np.ptp(np.array(cell.split("[")[1].split("]")[0].split(", "), float))) for cell in (
         single, both["by person (%)"]
     )]  # fmt: skip
     assert width[1] > width[0] + 5  # the seeds are ten points apart
-    assert "fold: SENet" not in audit_tables.waiting_by_subject(tmp_path)
-    # two networks of one cell: either will do
-    assert (
-        sum(
-            "full method" in text.casefold()
-            for text in audit_tables.waiting_by_subject("nowhere").split("; ")
-        )
-        <= 1
-    )
+    waiting = [int(text.partition(" of ")[0]) for text in (first, shown()[1])]
+    assert waiting[1] == waiting[0] - 1 and "random split alone" not in shown()[1]
+
+
+def test_nothing_in_the_table_by_person_breaks_a_line(tmp_path: Path) -> None:
+    row = "msca_resnet-ckplus-se"
+    for k, name in enumerate((row, *(f"{row}-grouped{k}" for k in range(5)))):
+        ids = [f"S{k}{i // 10:02d}_001_{i}" for i in range(100)]
+        record(tmp_path, name, 0, 0.7, dataset="ckplus", profile="reduced", ids=ids)
+    (line,) = audit_tables.by_subject(audit_tables.both_splits(tmp_path)).to_dict("records")
+    assert line["by person (%)"].startswith("70.00\u00a0*\u00a0[")
+    assert not [name for name, cell in line.items() if name != "network" and " " in cell]
 
 
 def test_networks_that_wait_for_a_record(tmp_path: Path) -> None:
-    before = audit_tables.waiting_for_copies(tmp_path)
-    assert "- SE-CNN, FER2013: " in before and "- AMDCNN, FER2013 and FERPlus: baseline+MCBAM+3ACs" in before
+    def counts() -> list[tuple[int, int]]:
+        text = audit_tables.waiting_for_copies(tmp_path)
+        assert "`ferlib list --pending --dataset fer2013`" in text and text.endswith("have no record yet.")
+        return [(int(a), int(b)) for a, b in re.findall(r"(\d+) of (\d+) networks on", text)]
+
+    before = counts()
+    assert all(lacking == every for lacking, every in before) and len(before) == 2
     record(tmp_path, "amdcnn-fer2013-acs3", 0)
-    after = audit_tables.waiting_for_copies(tmp_path)
-    assert "- AMDCNN, FERPlus: baseline+MCBAM+3ACs" in after
-    assert "SE-CNN without SE; " in after and "fold" not in after and "from scratch" not in after
-    assert "- AMDCNN, FER2013 and FERPlus: baseline;" in after
+    (lacking, every), ferplus = counts()
+    assert lacking == every - 1 and ferplus == before[1]
 
 
 def test_what_copies_add_over_seeds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_contrast_isolates_one_thing(c):
         "start": {"variant", "pretrained", "preprocess"},
         "size": {"size"},
         "loss": {"loss", "loss_options"},
-        "people": {"dataset_options", "augmentation"},
+        "expansion": {"dataset_options", "augmentation"},
         "part": {"dataset_options"},
         "labels": {"dataset_options"},
         "augmentation": {"augmentation"},
@@ -200,9 +200,7 @@ def test_what_remains_of_a_gap(tmp_path):
         found = effects.remaining(tmp_path / state[:4])
         assert list(found["state"]) == [state]
     record(tmp_path / "short", "se_cnn-se", 0, 0.3, best=0.35)
-    assert effects.remaining(tmp_path / "short")["state"][0].startswith(
-        "not known: reduced, 1 seed, 34 epochs"
-    )
+    assert effects.remaining(tmp_path / "short")["state"][0] == "not known: shortened runs"
     record(tmp_path / "above", "se_cnn-se", 0, 0.9, best=0.95)  # the published 69.04
     assert effects.remaining(tmp_path / "above")["state"][0].startswith("above the print")
 
@@ -226,8 +224,23 @@ def test_the_page_fills_itself_in(tmp_path):
     plots.close(figure)
     plots.close(effects_figures.readings(effects.readings(tmp_path)))
     told = effects.told("detail", found)
-    assert (
-        "+10.0 points (SE-CNN on FER2013; from shortened runs)" in told
-        and "1 further comparison waits" in told
-    )
+    assert "+10.0 points, from shortened runs" in told and "1 further comparison waits" in told
     assert "Not measured yet: 1 comparison" in effects.told("part", found)
+    assert effects.told("people", []) == ""
+    assert "zero" not in effects.told("sample", found)  # an interval around our own accuracy tests nothing
+    assert "zero" in effects.told("copies", found)
+
+
+def test_of_a_kind_a_sentence_and_a_table(tmp_path, monkeypatch):
+    said, shown = [], []
+    monkeypatch.setattr(effects_figures.chapters, "say", said.append)
+    monkeypatch.setattr(effects_figures.chapters, "table", shown.append)
+    record(tmp_path, "se_cnn-se", 0, 0.6)
+    record(tmp_path, "se_cnn-se-same", 0, 0.7)
+    effects_figures.of_kinds(("detail", "part"), effects.of_paper("se_cnn", tmp_path))
+    assert [text.partition(".**")[0] for text in said] == [
+        "**A detail that is not printed",
+        "**Which part of the data is the test set",
+    ]
+    (table,) = shown
+    assert list(table["paper, dataset"]) == ["SE-CNN, FER2013"]

@@ -73,7 +73,9 @@ def test_class_means_are_those_of_the_records():
     assert {run["id"] for run in found["runs"]} == full and full
     for run in found["runs"]:
         means, _ = maps.read(RESULTS, run["id"], run["seed"])
-        assert run["classes"] == list(means.classes)
+        assert run["classes"] == [explorer.common(name) for name in means.classes]
+        assert set(run["classes"]) <= {*synthetic.CLASSES, "contempt"}  # one vocabulary on the page
+        assert not set(run["left_out"]) - {*synthetic.CLASSES, "contempt"}
         part = records.read(records.path_of(RESULTS, run["id"], run["seed"]))["reproducible"]
         assert run["accuracy"] == part["result"]["val_selected"]["accuracy"]
         for layer in run["layers"]:
@@ -97,6 +99,21 @@ def test_faces_are_means_over_enough_people():
             inside = (shown > 0) & (shown < 255)
             assert np.corrcoef(shown[inside], mean[inside])[0, 1] > 0.999
         assert min(run["counts"]) >= maps.FEWEST
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        ("dfem3", "feature block 3 (DFEM3)"),
+        ("dfem3.spatial_attention", "feature block 3 (DFEM3)"),
+        ("block11", "block 11"),
+        ("unit2", "unit 2"),
+        ("fused", "fused"),
+        ("features.3", "features.3"),
+    ],
+)
+def test_layers_in_words(layer, words):
+    assert explorer.in_words(layer) == words
 
 
 def test_without_runs_there_are_no_means(tmp_path):
@@ -139,6 +156,7 @@ def test_synthetic_part_has_the_networks_answers(few, nets):
         assert array(content, one["probabilities"], "<u2")[i] / 1000 == pytest.approx(expected, abs=6e-4)
         assert [layer["grid"] for layer in one["layers"]] == [[12, 12], [6, 6]]
         for layer in one["layers"]:
+            assert layer["title"] == explorer.in_words(layer["name"]) != layer["name"]
             cam = grad_cam(model, x, torch.tensor([4]), layer["name"]).normalised().maps[0]
             shown = array(content, layer)[i, 4] / (explorer.LEVELS - 1)
             assert np.abs(shown - cam).max() <= 0.5 / (explorer.LEVELS - 1) + 1e-4

@@ -83,6 +83,18 @@ def test_chance_of_several_is_binomial():
     assert forensics.chance_of_at_least(0, column, 5000) == pytest.approx(1)
 
 
+def test_chance_of_a_column_with_a_pair_by_hand():
+    # on two images 0, 50 and 100 % are possible: of the 5,001 pairs 50 points apart two have both, none has one
+    assert forensics.fits_of_pair(2, 5000) == pytest.approx([4999 / 5001, 0, 2 / 5001])
+    column, pairs = ["10.00", "60.00", "20.00"], [("10.00", "60.00")]
+    assert forensics.chance_of_at_least(3, column, 2, pairs) == pytest.approx(2 / 5001 * 2e-4)
+    assert forensics.chance_of_at_least(1, column, 2, pairs) == pytest.approx(1 - 4999 / 5001 * (1 - 2e-4))
+    assert forensics.chance_of_at_least(0, column, 2, pairs) == pytest.approx(1)
+    assert forensics.chance_of_at_least(2, column[:2], 2, pairs) == pytest.approx(
+        forensics.chance_with_gap(2, 5000)
+    )
+
+
 def test_chance_of_a_pair_by_hand():
     # on two images 0, 50 and 100 % are possible: of the 5,001 pairs 50 points apart, two
     assert forensics.chance_with_gap(2, 5000) == pytest.approx(2 / 5001)
@@ -202,6 +214,18 @@ def test_coverage_counts_what_fits_and_what_chance_gives():
     assert list(forensics.coverage(["50.00"], {"three": 3}, runs=2)["possible"]) == [1]
 
 
+def test_figures_of_two_places_are_no_four_independent_ones():
+    """Luo's four are possible on 3,589 images: of unrelated figures seldom, of two such pairs less so."""
+    (pairs,) = findings.PAIRS.values()
+    column = [figure for pair in pairs for figure in pair]
+    apart, together = (
+        forensics.coverage(column, {"private": 3589}, pairs=p).loc[0, "p"] for p in ((), pairs)
+    )
+    assert apart < 0.05 < together == pytest.approx(forensics.chance_with_gap(3589, 3) ** 2)
+    # a pair of which one figure was left out is none
+    assert forensics.coverage(column[:3], {"private": 3589}, pairs=pairs).loc[0, "possible"] == 3
+
+
 # ---- findings -----------------------------------------------------------------------------------------------
 
 FINDINGS = {finding.id: finding for finding in findings.load()}
@@ -286,6 +310,23 @@ def test_findings_fall_with_other_numbers():
     assert not findings.gcca_vgg.chen_swapped(one(printed="98.66%"))[0]
     assert not findings.gcca_vgg.chen_card(one(printed="GTX 1080Ti 11 G"))[0]
     assert not findings.msca_resnet.wang_cores(one(printed="8 core CPU i7-10700"))[0]
+
+
+def test_how_far_two_places_are_apart_depends_on_the_test_images(monkeypatch):
+    text = findings.se_cnn.luo_pairs(one())[1]
+    assert text == "+0.03 and +0.03, each one of 3,589 or two of 7,178 images"
+    monkeypatch.setitem(findings.LUO, "abstract", ("68.04", "69.10"))  # one image and two
+    assert findings.se_cnn.images_apart(3589) == {1, 2}
+    monkeypatch.setitem(findings.LUO, "abstract", ("68.02", "69.02"))
+    assert findings.se_cnn.images_apart(3589) == set()
+    assert findings.se_cnn.luo_pairs(one())[1].endswith(" points")
+
+
+def test_named_sizes_are_in_words():
+    named = findings.amdcnn.named_sizes()
+    assert named[3519] == "FERPlus' test part, most frequent vote, seven classes"
+    assert any("validation part" in text for text in named.values())
+    assert not any(code in text for text in named.values() for code in ("argmax", "val part", "majority"))
 
 
 def test_findings_fall_with_other_figures(monkeypatch):

@@ -80,7 +80,7 @@ def test_attention_alone_where_the_paper_takes_more_away(tmp_path):
 @pytest.mark.parametrize(("profile", "runs"), [("full", "1 seed"), ("reduced", "1 seed, shortened runs")])
 def test_folds_by_subject_under_the_paper_s_own_settings(tmp_path, profile, runs):
     """Eight of ten against nine of ten of the same people; nothing before every fold has run."""
-    for name, accuracy in zip(OWN_FOLDS["msca_resnet"], (0.9, 0.8), strict=True):
+    for name, accuracy in zip(OWN_FOLDS["msca_resnet"][0], (0.9, 0.8), strict=True):
         assert len(in_short.lines("msca_resnet", tmp_path)) == 4
         for fold in range(5):
             ids = [f"S{fold}{i:02d}_001_{i:08d}" for i in range(100)]

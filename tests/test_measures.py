@@ -33,7 +33,7 @@ from ferlib.explain import CamResult
 from ferlib.maps import COARSEST
 from ferlib.models import build
 from ferlib.pixels import Pixels
-from ferlib.stages import layers_of
+from ferlib.stages import default_layer, layers_of
 
 CPU = torch.device("cpu")
 
@@ -536,11 +536,10 @@ def test_claims_from_measures(tmp_path):
     ways = measures_verdicts.chosen_otherwise(tmp_path, measures_claims.CLAIMS[3])
     assert len(ways) == 6 and ways["unit3", "share"]["mean"] == pytest.approx(0.09, abs=1e-3)
     table = measures_tables.overview(tmp_path, ["amdcnn-ckplus-cbam", "amdcnn-ckplus-mcbam"])
-    assert table["network"].tolist()[0] == "an even map" and len(table) == 5
-    assert table["network"].tolist()[4] == "AMDCNN: baseline+MCBAM, CK+48, 2 seeds *"
-    assert table["images"].tolist()[4] == "2 × 30" and table["maps all zero"].tolist()[1:] == [1, 1, 1, 2]
-    assert table["eyes with brows (%)"].tolist()[0] == "16.0"
-    assert table["of these brows (%)"].tolist() == ["–"] * 5  # measured before they had a mask of their own
+    assert table["network"].tolist()[0] == "an even map" and len(table) == 4  # two seeds have no joint line
+    assert table["network"].tolist()[3] == "AMDCNN: baseline+MCBAM, CK+48, seed 1 *"
+    assert table["images"].tolist() == ["–", "30", "30", "30"]
+    assert table["eyes (%)"].tolist()[0] == "16.0"
     removed = measures_tables.removal(tmp_path, ["amdcnn-ckplus-cbam"])
     assert removed["deletion: map, random"][0] == "0.30, 0.53"
     assert removed["insertion: difference"][0].startswith("+0.13 [")
@@ -578,12 +577,76 @@ def test_what_other_layers_and_measures_make_of_a_claim(tmp_path):
     kept(tmp_path, "amdcnn-ckplus-baseline", 0.2)
     kept(tmp_path, "amdcnn-ckplus-cbam", 0.15)
     frame = measures_verdicts.otherwise(tmp_path)
-    clear, more = "clear differences, all layers", "of these more"
-    assert frame[[clear, more]].to_numpy().tolist() == [[6, 0]] * 2
-    assert frame["share, cells evenly spread"][0].startswith("-5.0 [")
-    assert measures_verdicts.divided(frame).startswith("Of 2 measured sentences, none have clear")
-    frame.loc[0, more] = 1
-    assert measures_verdicts.divided(frame).startswith("Of 2 measured sentences, 1 has clear")
+    assert frame[["clear", "more"]].to_numpy().tolist() == [[6, 0]] * 2
+    assert frame["even cells"][0].startswith("-5.0 [")
+    assert measures_verdicts.divided(frame).startswith("Of 2 comparisons of 2 sentences, none have clear")
+    frame.loc[0, "more"] = 1
+    assert measures_verdicts.divided(frame).startswith("Of 2 comparisons of 2 sentences, 1 has clear")
+
+
+def test_two_comparisons_of_one_sentence_are_one_sentence(tmp_path):
+    for name in ("mobilenet_v1", "no_attention", "a_mobilenet"):
+        kept(tmp_path, f"a_mobilenet-ckplus-{name}-scratch48", 0.2)
+    frame = measures_verdicts.otherwise(tmp_path)
+    assert measures_verdicts.divided(frame).startswith("Of 2 comparisons of 1 sentence, ")
+
+
+def test_other_layers_that_are_clear_and_as_the_paper_says(tmp_path, monkeypatch):
+    claim = measures_claims.CLAIMS[0]
+    assert measures_verdicts.elsewhere(tmp_path, claim) == {}
+    found = {
+        ("dfem3", "share"): UP,  # the claim's own
+        ("dfem3", "hit"): UP,
+        ("dfem1", "share"): UP,
+        ("dfem2", "share"): DOWN,
+        ("dfem2", "hit"): UP,
+        ("dfem4", "share"): WIDE,
+        ("dfem1.spatial_attention", "share"): UP,
+    }
+    monkeypatch.setattr(measures_verdicts, "chosen_otherwise", lambda *_: found)
+    assert measures_verdicts.elsewhere(tmp_path, claim) == {"dfem1": UP}
+
+
+def test_two_seeds_have_their_values_and_no_interval(tmp_path):
+    for seed, level in enumerate((0.3, 0.4)):
+        kept(tmp_path, "amdcnn-ckplus-baseline", 0.2, seed=seed, profile="full")
+        kept(tmp_path, "amdcnn-ckplus-cbam", level, seed=seed, profile="full")
+    claim = measures_verdicts.claims(tmp_path, "amdcnn").iloc[0]
+    assert claim["difference (points)"] == "+15.0" and claim["by seed (points)"] == "+10.0; +20.0"
+    assert claim["verdict"].startswith("provisional: ")
+    assert measures_verdicts.otherwise(tmp_path)["share"][0] == "+10.0; +20.0"
+    shown = measures_verdicts.choices(tmp_path, measures_claims.CLAIMS[0])
+    assert not shown.apply(lambda column: column.str.contains("[", regex=False)).to_numpy().any()
+    for make in (measures_tables.overview, measures_tables.removal, measures_tables.randomised):
+        names = make(tmp_path, ["amdcnn-ckplus-cbam"])["network"].tolist()
+        assert names[-2:] == [f"AMDCNN: baseline+CBAM, CK+48, seed {k}" for k in (0, 1)]
+
+
+def test_layers_in_words(tmp_path):
+    """Cells of two runs of a layer that are put differently are both told; the file's names are not AMDCNN's here."""
+    for name in ("plain", "se"):
+        kept(tmp_path, f"msca_resnet-ckplus-{name}", 0.2)
+    frame = measures_tables.layers(
+        tmp_path, ["msca_resnet-ckplus-plain", "msca_resnet-ckplus-se"], ("unit2",)
+    )
+    assert frame.to_numpy().tolist() == [
+        ["MSCA-ResNet", layer, f"{number} residual unit", "6×6", "evenly spread"]
+        for layer, number in (("unit3", "third"), ("unit2", "second"))
+    ]
+    moved = {"grid": [6, 6], "rows": [5.0, 12, 20, 28, 36, 44], "columns": [4.0, 12, 20, 28, 36, 44]}
+    assert not measures_tables.evenly(moved, 48)
+    assert measures_tables.layers(tmp_path, ["amdcnn-ckplus-cbam"]).empty
+
+
+def test_every_layer_that_is_shown_has_words():
+    for name in {name for claim in measures_claims.CLAIMS for name in (claim.first, claim.second)}:
+        row = get(name)
+        layer = default_layer(build(row.model, classes=7, size=row.size, **row.variant), row.size)
+        said = measures_tables.stage(row.model, layer)
+        assert len(said) > 3 and "{" not in said
+    assert measures_tables.stage("amdcnn", "dfem3") == "third deep module (DFEM)"
+    assert measures_tables.stage("mobilenet_v1", "block11") == "11th depthwise separable convolution"
+    assert measures_tables.stage("a model without words", "dfem3") == "–"
 
 
 def test_three_seeds_make_one_interval_and_a_verdict(tmp_path):
@@ -632,7 +695,9 @@ def test_known_regions_over_seeds():
     frame = measures_tables.known({"trained": [one, two], "random": [two]}, np.array([0.1, 0.2, 0.3]))
     assert frame["seeds"].tolist() == ["–", 2, 1] and frame["maps all zero"].tolist() == ["–", 1, 0]
     assert frame["share in the known regions (%)"][0] == "20.0"  # of an even map: the area
-    assert frame["share in the known regions (%)"][1].startswith("53.3 [")
+    assert frame["share in the known regions (%)"][1] == "40.0; 60.0"
+    three = measures_tables.known({"trained": [one, two, two]}, np.array([0.1, 0.2, 0.3]))
+    assert three["share in the known regions (%)"][1].startswith("55.6 [")
     assert frame["maximum inside (%)"].tolist() == ["–", "60", "67"]
     assert "seeds" not in measures_tables.known({"a": [one], "b": [two]}, np.array([0.1, 0.2, 0.3]))
 
@@ -641,11 +706,14 @@ def test_figures(tmp_path):
     kept(tmp_path, "amdcnn-ckplus-cbam", 0.15)
     runs = {"+CBAM": measures_tables.runs_of(tmp_path, "amdcnn-ckplus-cbam")[0]}
     kept(tmp_path, "amdcnn-ckplus-cbam", 0.3, seed=1)
+    kept(tmp_path, "amdcnn-ckplus-cbam", 0.3, seed=2)
     groups = dict(measures_tables.lines_of(tmp_path, ["amdcnn-ckplus-cbam"]))
     figure = measures_figures.shares(groups)
     assert [ax.get_title() for ax in figure.axes] == ["eyes", "nose", "mouth", "middle"]
-    first, second, both = (bars.lines[0].get_xdata()[0] for bars in figure.axes[1].containers)
-    assert both == pytest.approx((first + second) / 2) and second - first == pytest.approx(15, abs=1)
+    first, second, third, all_three = (bars.lines[0].get_xdata()[0] for bars in figure.axes[1].containers)
+    assert all_three == pytest.approx((first + second + third) / 3) and second - first == pytest.approx(
+        15, abs=1
+    )
     figure = measures_figures.removal(runs)
     assert [line.get_xdata().tolist() for line in figure.axes[0].lines] == [[0.5, 0.5], [0.5], [0.5]]
     figure = measures_figures.randomised(runs)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from pathlib import Path
 
 import pytest
+from book_sources import PAGES, source, texts_and_cells
 
 from ferlib.claims import load as load_claims
 from ferlib.experiments import EXPERIMENTS
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "book").glob("*.md")])
 MODULES = sorted(set((ROOT / "ferlib").rglob("*.py")) - set((ROOT / "ferlib" / "experiments").glob("*.py")))
 # a rate, a difference of rates, or anything with two decimals, or one behind two digits: what a result looks like
 UNIT = r"\d+(?:\.\d+)?(?:\s?%|[\s-]points?\b|\s?per\s?cent\b)"
@@ -112,13 +111,9 @@ def captions(cell: dict) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_result_is_typed(page):
-    if page.suffix == ".md":
-        texts = [page.read_text(encoding="utf-8")]
-    else:
-        cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
-        texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
-        texts += [s for c in cells if c["cell_type"] == "code" for s in strings("".join(c["source"]))]
-        texts += [caption for c in cells for caption in captions(c)]
+    texts, cells = texts_and_cells(page)
+    texts += [text for cell in cells for text in strings(source(cell))]
+    texts += [caption for c in cells for caption in captions(c)]
     found = [hit for text in texts for hit in typed(text, page.name)]
     assert not found, found
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from book_sources import PAGES, source, texts_and_cells
 
 from ferlib import chapters, wording
 from ferlib.experiments import EXPERIMENTS, get
 from ferlib.typeset import typeset, typeset_cells
 
-ROOT = Path(__file__).parents[1]
 FITS = 76  # characters of code that a page 1,280 pixels wide shows without a scroll bar
 HIDDEN = {"hide-input", "remove-input", "hide-cell", "remove-cell", "remove-output"}
 
@@ -107,24 +105,16 @@ def test_settings_have_names_in_words_that_differ():
 
 def code_shown(page):
     """Lines of code and commands that a reader of a page sees without a click."""
-    if page.suffix == ".md":
-        texts = [page.read_text(encoding="utf-8")]
-    else:
-        cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
-        texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
-        for cell in cells:
-            if cell["cell_type"] == "code" and not HIDDEN & set(cell["metadata"].get("tags", ())):
-                yield from "".join(cell["source"]).splitlines()
+    texts, cells = texts_and_cells(page)
+    for cell in cells:
+        if not HIDDEN & set(cell["metadata"].get("tags", ())):
+            yield from source(cell).splitlines()
     for text in texts:
         for block in re.findall(r"^```(?:bash|python|console)\n(.*?)^```", text, flags=re.S | re.M):
             yield from block.splitlines()
 
 
-@pytest.mark.parametrize(
-    "page",
-    sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "book").glob("*.md")]),
-    ids=lambda p: p.name,
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_code_that_is_shown_is_not_cut_off(page):
     shown = list(code_shown(page))
     assert shown or page.suffix == ".md"

@@ -115,11 +115,15 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
     if shown is None:
         return Judgement(claim, "not testable", why=f"the records hold no {claim.quantity}")
     ours, d, low, high, size = shown
+    verdict = verdicts.get("val_selected", next(iter(verdicts.values())))
     if claim.quantity == "training accuracy":
         size += as_met(parts, "train_accuracy", 100)
+    elif (other := on_merged(claim, row, parts)) is not None:
+        size += f"; {other[1]}"
+        verdict = other[0] if verdict == "reproduced" else verdict
     return Judgement(
         claim,
-        verdicts.get("val_selected", next(iter(verdicts.values()))),
+        verdict,
         uncertain(parts),
         ours,
         d,
@@ -129,6 +133,32 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
         verdicts.get("paper_style", ""),
         size,
     )
+
+
+def on_merged(claim: Claim, row: Experiment, parts: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
+    """The verdict on FER2013's merged test part and how it comes about, for a paper that tested on that part.
+
+    Of validation and test images together, in the epoch that is best on them, which favours ours. What is reproduced
+    must be so there as well. None for a row of a paper that did not, and for a quantity that the records lack there.
+    """
+    if f"{row.id}-merged" not in EXPERIMENTS or any("merged" not in p["result"] for p in parts):
+        return None
+    found = [quantity_of(claim.quantity, p, "merged") for p in parts]
+    values = [f for f in found if f is not None]
+    if not values or claim.value is None:
+        return None
+    rates, n = [v for v, _ in values], values[0][1]
+    d, low, high = (100 * x for x in difference_interval(rates, claim.value / 100, n))
+    verdict = by_interval(d, low, high)
+    return verdict, (
+        f"on the merged test part, which the paper used, best epoch on it, n = {n:,}: "
+        f"{spread_of(100 * np.array(rates), 2)}, {d:+.2f} [{low:+.1f}, {high:+.1f}], {verdict}"
+    )
+
+
+def fewer_images(judged: Judgement) -> bool:
+    """Whether the runs behind a verdict had fewer training images than their row: it measures that cut, too."""
+    return "training images" in judged.runs
 
 
 def independent(parts: Sequence[Mapping[str, Any]], reading: str) -> int:

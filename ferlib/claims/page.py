@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from ferlib.claims import NAMES, Claim, Other
-from ferlib.claims.judge import Judgement
+from ferlib.claims.judge import Judgement, rests_on_runs
+from ferlib.claims.verdicts import RUN
 from ferlib.typeset import typeset
 from ferlib.wording import cell
 
@@ -82,6 +83,19 @@ NUMBERS: dict[str, Callable[[Judgement], float | None]] = {  # columns that are 
 }
 
 
+def telling(judgements: Sequence[Judgement]) -> list[Judgement]:
+    """Accuracies that runs decide first, then what else they decide, then counts, then what has no verdict yet."""
+
+    def rank(j: Judgement) -> int:
+        if j.verdict in (*RUN, "not testable"):
+            return 3
+        if not rests_on_runs(j):
+            return 2
+        return 0 if j.claim.check == "record" else 1
+
+    return sorted(judgements, key=rank)
+
+
 def html(judgements: Sequence[Judgement]) -> str:
     """The whole table. Without scripts it is all there, unfiltered."""
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
@@ -93,7 +107,10 @@ def html(judgements: Sequence[Judgement]) -> str:
             data = "" if key is None else f' data-order="{key:.10g}"'
             if name == "Verdict" and j.provisional:  # found as what it is, and among all that are provisional
                 data = f' data-choices="{escape(j.verdict)}|provisional"'
-            cells.append(f"<td{data}>{escape(typeset(column(j)))}</td>")
+            text = escape(typeset(column(j)))
+            if name == "Place":  # the row's address
+                text = f'<a href="#claim-{escape(j.claim.id)}">{text}</a>'
+            cells.append(f"<td{data}>{text}</td>")
         kind = j.verdict.split(":")[0].replace(" ", "-")
         body.append(f'<tr id="claim-{escape(j.claim.id)}" class="verdict-{kind}">{"".join(cells)}</tr>')
     filters = " ".join(f'{name.lower()}="{column}"' for name, column in FILTERS.items())

@@ -119,7 +119,7 @@ def agreement(audit: Audit) -> Figure | None:
 def ceilings(audit: Audit, accuracies: pd.DataFrame) -> Figure | None:
     """What the labels allow on PrivateTest (bands, lines) beside what is printed and what we measured.
 
-    ``accuracies`` is `audit_tables.on_fer2013`.
+    ``accuracies`` is `audit_tables.on_fer2013`; what a paper prints of its test part stands behind each name.
     """
     labels = audit.get("labels")
     if not labels or not len(accuracies):
@@ -141,8 +141,9 @@ def ceilings(audit: Audit, accuracies: pd.DataFrame) -> Figure | None:
         ax.errorbar(
             done["ours"], done.index, xerr=reach, fmt="o", color="C0", capsize=3, label="ours, 95 % interval"
         )
-    ax.set_yticks(range(len(order)), list(order["label"]), fontsize="small")
-    ax.set(xlabel="accuracy on FER2013's PrivateTest (%)")
+    names = [f"{label} ({part})" for label, part in zip(order["label"], order["test part"], strict=True)]
+    ax.set_yticks(range(len(order)), names, fontsize="small")
+    ax.set(xlabel="accuracy on FER2013 (%)")
     figure.legend(loc="outside lower center", ncols=2, fontsize="x-small")
     return figure
 

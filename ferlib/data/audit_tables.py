@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ferlib import chapters, comparison, tables, wording
-from ferlib.chapters import cell_of, interval, printed_accuracy, signed, some, star
+from ferlib.chapters import cell_of, interval, listed, printed_accuracy, signed, some, star
+from ferlib.claims import load as load_claims
 from ferlib.data.audit_labels import NONE
 from ferlib.data.audit_leaks import GROUPINGS, RELATIONS
 from ferlib.data.dataset import EXPRESSIONS as ORDER
@@ -26,6 +28,10 @@ from ferlib.experiments import EXPERIMENTS, Experiment
 
 TITLES = {"fer2013": "FER2013", "ferplus": "FERPlus", "ckplus": "CK+48"}
 READING = "val_selected"
+# where the ledger compares a printed number of test images of FER2013 with ours -> which reading has these images
+TEST_PARTS = {"fer2013.splits.test.total": READING, "fer2013.merged.splits.test.total": "merged"}
+UNKNOWN = "split not printed"
+NBSP = "\u00a0"
 Audit = Mapping[str, Any]
 
 
@@ -234,35 +240,103 @@ def nearest(audit: Audit) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def by_subject(results: Path | str) -> pd.DataFrame:
-    """CK+ split by frame and by person: a line for each network that has a record of either.
+@dataclass(frozen=True)
+class Split:
+    """A network of CK+ by frame and by person, as far as there are records."""
 
-    ``by person``: test images of all folds pooled, with a 95 % interval for other people, and of several seeds other
-    seeds; of folds that are not all there nothing. Accuracies in percent, of several seeds the mean.
+    row: Experiment
+    frames: comparison.Tested | None
+    people: comparison.Tested | None  # None where a fold is missing
+
+    @property
+    def fall(self) -> float | None:
+        """Points that are lost on new people; None where a reading is missing."""
+        if self.frames is None or self.people is None:
+            return None
+        return 100 * (self.frames.accuracy - self.people.accuracy)
+
+
+def both_splits(results: Path | str) -> list[Split]:
+    """Every row of CK+ that has folds by subject and a record by frame or of all folds."""
+    found = []
+    for row in frame_rows():
+        if folds := fold_rows(row):
+            frames, people = (comparison.pooled(row.id, rows, results) for rows in ([row], folds))
+            if frames or people:
+                found.append(Split(row, frames, people))
+    return found
+
+
+def by_subject(found: Sequence[Split]) -> pd.DataFrame:
+    """CK+ split by frame and by person: a line for each network that has both readings.
+
+    ``by person``: test images of all folds pooled. Accuracies in percent, of several seeds the mean, with a 95 %
+    interval for other people and, of several seeds, other seeds. ``images`` and ``seeds``: by frame and by person.
     """
     lines = []
-    for row in frame_rows():
-        frames = comparison.pooled(row.id, [row], results)
-        folds = fold_rows(row)
-        done = [bool(tables.parts_of(results, fold.id)) for fold in folds]
-        people = comparison.pooled(row.id, folds, results) if folds else None
-        if not folds or not (frames or any(done)):
-            continue
-        line = {"network": wording.network(row)}
-        for title, found in (("frames at random (%)", frames), ("by person (%)", people)):
-            line[title] = accuracy_cell(found) if found else "–"
-        line["fall (points)"] = (
-            signed(100 * (people.accuracy - frames.accuracy)) if frames and people else "–"
-        )
-        line["folds"] = f"{sum(done)} of {len(folds)}"
-        line["seeds"] = " and ".join(str(len(found.seeds)) if found else "0" for found in (frames, people))
-        lines.append(line)
+    for one in found:
+        if one.frames is not None and one.people is not None and one.fall is not None:
+            both = (one.frames, one.people)
+            lines.append(
+                {
+                    "network": wording.network(one.row),
+                    "frames at random (%)": accuracy_cell(one.frames),
+                    "by person (%)": accuracy_cell(one.people),
+                    "lost (points)": f"{one.fall:.2f}",
+                    "images": " and ".join(f"{len(part.ids):,}" for part in both).replace(" ", NBSP),
+                    "seeds": " and ".join(str(len(part.seeds)) for part in both).replace(" ", NBSP),
+                }
+            )
     return pd.DataFrame(lines)
 
 
+def lost(found: Sequence[Split]) -> str:
+    """How much the networks with both readings lose on new people, in a sentence; empty where there is none."""
+    falls = [one.fall for one in found if one.fall is not None]
+    if not falls:
+        return ""
+    gained = sum(fall <= 0 for fall in falls)
+    if len(falls) == 1:
+        return f"On new people the one network of this table loses {falls[0]:.1f} points."
+    return (
+        f"On new people the {len(falls)} networks of this table lose between {min(falls):.1f} and {max(falls):.1f} "
+        f"points, in the median {np.median(falls):.1f}{f'; {gained} lose nothing' if gained else ''}."
+    )
+
+
+def waiting_by_subject(found: Sequence[Split]) -> str:
+    """How many networks of CK+ lack one of the two readings, and the command that lists them; empty where none does.
+
+    Rows of one cell (other sizes, from scratch) count as one network.
+    """
+    every = {(row.paper, cell_of(row)) for row in frame_rows() if fold_rows(row)}
+    both = {(one.row.paper, cell_of(one.row)) for one in found if one.fall is not None}
+    waiting = every - both
+    if not waiting:
+        return ""
+    frames: dict[tuple[str, str], list[float]] = {}
+    for one in found:
+        key = (one.row.paper, cell_of(one.row))
+        if one.frames is not None and key in waiting:
+            frames.setdefault(key, []).append(100 * one.frames.accuracy)
+    reached = [accuracy for values in frames.values() for accuracy in values]
+    told = (
+        f" {len(frames)} of them {'has' if len(frames) == 1 else 'have'} the random split alone, "
+        f"with {' to '.join(dict.fromkeys(f'{end:.1f}' for end in (min(reached), max(reached))))} %."
+        if frames
+        else ""
+    )
+    return (
+        f"{len(waiting)} of {some(len(every), 'network')} {'lacks' if len(waiting) == 1 else 'lack'} one of the two "
+        f"readings.{told} "
+        "`ferlib list --pending --dataset ckplus` shows what has to run."
+    )
+
+
 def accuracy_cell(found: comparison.Tested) -> str:
-    """Accuracy in percent with its interval and the number of images; a star where runs are reduced."""
-    return f"{100 * found.accuracy:.2f}{star_of(found.reduced)} {bounds(list(found.interval))}, n = {len(found.ids):,}"
+    """Accuracy in percent with its interval, on one line; a star where runs are reduced."""
+    text = f"{100 * found.accuracy:.2f}{star_of(found.reduced)} {bounds(list(found.interval))}"
+    return text.replace(" ", NBSP)
 
 
 def star_of(reduced: bool) -> str:
@@ -274,51 +348,20 @@ def fold_rows(row: Experiment) -> list[Experiment]:
     return [EXPERIMENTS[f"{row.id}-grouped{k}"] for k in range(chapters.folds_of(row))]
 
 
-def waiting_by_subject(results: Path | str) -> str:
-    """Which networks of CK+ wait for the random split, for folds by subject or for both; empty where none does.
-
-    Of a network's rows (other sizes, from scratch) the one with the most records counts.
-    """
-    best: dict[tuple[str, str], tuple[int, str]] = {}
-    for row in frame_rows():
-        folds = fold_rows(row)
-        lacks = [not tables.parts_of(results, one.id) for one in (row, *folds)]
-        parts = ["the random split"] if lacks[0] else []
-        parts += [some(sum(lacks[1:]), "fold")] if any(lacks[1:]) else []
-        key, found = (row.paper, cell_of(row)), (sum(lacks), " and ".join(parts))
-        if folds:
-            best[key] = min(found, best.get(key, found))
-    return by_paper({key: lacks for key, (n, lacks) in best.items() if n})
-
-
 def waiting_for_copies(results: Path | str) -> str:
-    """Which networks have no record on FER2013, on FERPlus; empty where all have one."""
-    rows = [row for row in EXPERIMENTS.values() if row.dataset in ("fer2013", "ferplus")]
-    done = {(row.dataset, row.paper, cell_of(row)) for row in rows if tables.parts_of(results, row.id)}
-    lacks: dict[tuple[str, str], str] = {}
-    for row in rows:
-        if (row.dataset, row.paper, cell_of(row)) not in done:
-            text = lacks.get((row.paper, cell_of(row)), "")
-            title = TITLES[row.dataset]
-            lacks[row.paper, cell_of(row)] = (
-                text if title in text else " and ".join(filter(None, [text, title]))
-            )
-    return by_paper(lacks)
+    """How many networks have no record on FER2013, on FERPlus, and the commands that list them; empty for none.
 
-
-def by_paper(lacks: Mapping[tuple[str, str], str]) -> str:
-    """(paper, cell) -> what it waits for, as a list in Markdown: a line for each paper and wait."""
-    titles: dict[tuple[str, str], str] = {}
-    for row in EXPERIMENTS.values():  # a cell by the name of its first row, without size and start
-        titles.setdefault(
-            (row.paper, cell_of(row)), re.split(", from scratch|, fold ", wording.variant(row))[0]
-        )
-    lines: dict[tuple[str, str], list[str]] = {}
-    for key, wait in lacks.items():
-        lines.setdefault((key[0], wait), []).append(titles[key])
-    return "\n".join(
-        f"- {wording.SOURCES[paper]}, {wait}: {'; '.join(names)}" for (paper, wait), names in lines.items()
-    )
+    Rows of one cell (other sizes, from scratch) count as one network.
+    """
+    told = []
+    for name in ("fer2013", "ferplus"):
+        rows = [row for row in EXPERIMENTS.values() if row.dataset == name]
+        every = {(row.paper, cell_of(row)) for row in rows}
+        done = {(row.paper, cell_of(row)) for row in rows if tables.parts_of(results, row.id)}
+        if every - done:
+            count = f"{len(every - done)} of {some(len(every), 'network')} on {TITLES[name]}"
+            told.append(f"{count} (`ferlib list --pending --dataset {name}`)")
+    return f"{listed(told)} have no record yet." if told else ""
 
 
 def frame_rows() -> list[Experiment]:
@@ -348,14 +391,14 @@ def without_copies(results: Path | str, audit: Audit) -> pd.DataFrame:
             lines.append(
                 {
                     "dataset": TITLES[row.dataset],
-                    "network": found["label"],
+                    "network": found["label"].replace(chapters.REDUCED, chapters.REDUCED.replace(" ", NBSP)),
                     "test (%)": f"{100 * found['all']:.2f}",
                     "not in training (%)": f"{100 * found['unseen']:.2f}",
                     "in training (%)": f"{100 * found['seen']:.2f}",
                     "by their classes (%)": "–"
                     if found["expected"] is None
                     else f"{100 * found['expected']:.2f}",
-                    "copies add (points)": f"{signed(100 * found['effect'])} {bounds(found['interval'], 2)}",
+                    "copies add (points)": f"{signed(100 * found['effect'])}{NBSP}{bounds(found['interval'], 2)}",
                     "seeds": found["seeds"],
                 }
             )
@@ -420,11 +463,11 @@ def expected(seen: Mapping[str, Any], results: list[Any], n: int) -> float | Non
 
 
 def on_fer2013(results: Path | str) -> pd.DataFrame:
-    """Accuracies on FER2013's PrivateTest that the papers print for their own networks, and ours beside them (%).
+    """Accuracies on FER2013 that the papers print for their own networks, and ours beside them (%).
 
-    One line for each printed cell, with ours from the first of its rows that has a record: mean over seeds and Wilson's
-    interval, of several seeds widened by their spread. Columns ``label``, ``published``, ``ours``, ``low``, ``high``;
-    NaN where there is none.
+    One line for each printed cell, with ours from the first of its rows that has a record of the same test images
+    (`tested_on`): mean over seeds and Wilson's interval, of several seeds widened by their spread. Columns ``label``,
+    ``test part`` (what the paper prints of it), ``published``, ``ours``, ``low``, ``high``; NaN where there is none.
     """
     lines: dict[tuple[str, str, float], dict[str, Any]] = {}
     for row in EXPERIMENTS.values():
@@ -432,16 +475,41 @@ def on_fer2013(results: Path | str) -> pd.DataFrame:
         if row.dataset != "fer2013" or row.dataset_options.get("protocol") != "official" or printed is None:
             continue
         key = (row.paper, cell_of(row), printed)
+        part, reading = tested_on(row.paper)
         line = lines.setdefault(
-            key, {"label": f"{wording.SOURCES[row.paper]}: {cell_of(row)}", "published": printed}
+            key,
+            {
+                "label": f"{wording.SOURCES[row.paper]}: {cell_of(row)}",
+                "test part": part,
+                "published": printed,
+            },
         )
-        parts = tables.parts_of(results, row.id)
+        parts = [p for p in tables.parts_of(results, row.id) if reading in p["result"]]
         if parts and "ours" not in line:
-            value, low, high = interval(parts, READING)
+            value, low, high = interval(parts, reading)
             line |= {"ours": 100 * value, "low": 100 * low, "high": 100 * high}
             line["label"] += star(parts)
-    columns = ["label", "published", "ours", "low", "high"]
+    columns = ["label", "test part", "published", "ours", "low", "high"]
     return pd.DataFrame(list(lines.values())).reindex(columns=columns)
+
+
+def tested_on(paper: str) -> tuple[str, str]:
+    """The images of FER2013 that a paper says it tested on, in words, and the reading of a record that has them.
+
+    As the ledger quotes it; of a paper that prints no split ours are PrivateTest's.
+    """
+    for claim in load_claims(paper):
+        if claim.check == "audit" and claim.experiment in TEST_PARTS and claim.value is not None:
+            return f"{int(claim.value):,} images", TEST_PARTS[claim.experiment]
+    return UNKNOWN, READING
+
+
+def test_parts(frame: pd.DataFrame) -> str:
+    """How many of `on_fer2013`'s printed accuracies are said to be of which images, as a part of a sentence."""
+    counts = Counter(frame["test part"])
+    told = [f"{n} {'is' if n == 1 else 'are'} said to be of {p}" for p, n in counts.items() if p != UNKNOWN]
+    silent = [f"of {counts[UNKNOWN]} no split is printed"] if counts[UNKNOWN] else []
+    return listed([*told, *silent])
 
 
 def runs_behind(results: Path | str) -> str:

@@ -56,7 +56,7 @@ CONTRASTS = (
         "size", "gcca_vgg-fer2013-model6-scratch", "gcca_vgg-fer2013-model6-scratch48", "224 pixels, not 48"
     ),
     Contrast(
-        "people",
+        "expansion",
         "gcca_vgg-ckplus-model6-scratch48-expanded_before",
         "gcca_vgg-ckplus-model6-scratch48-expanded_after",
         "15 copies of an image made before the split, not after it",

@@ -17,6 +17,7 @@ from ferlib.findings.finding import DATASET, DESIGN, KINDS, Evidence, Finding, R
 from ferlib.findings.gcca_vgg import chen
 from ferlib.findings.parts import RUNS, SHARES, frames_of, implied_parts
 from ferlib.findings.se_cnn import LUO
+from ferlib.findings.se_cnn import pairs as luo_pairs
 
 __all__ = [
     "DATASET",
@@ -24,6 +25,7 @@ __all__ = [
     "EVIDENCE",
     "KINDS",
     "LUO",
+    "PAIRS",
     "RUNS",
     "SHARES",
     "Finding",
@@ -34,6 +36,8 @@ __all__ = [
     "load",
     "overview",
 ]
+
+PAIRS = {"se_cnn": luo_pairs()}  # figures of a paper that print one quantity in two places
 
 EVIDENCE: dict[str, Evidence] = {
     identifier: test

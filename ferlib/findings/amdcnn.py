@@ -13,7 +13,7 @@ from ferlib.cost import ferplus_counts
 from ferlib.data import ckplus, ckplus_original, fer2013, ferplus
 from ferlib.experiments.a_mobilenet import ACCURACY
 from ferlib.experiments.amdcnn import TABLE_3, TABLE_8
-from ferlib.findings.arithmetic import TITLES, columns_on, differ, listed, number, same, total
+from ferlib.findings.arithmetic import RULES, TITLES, columns_on, differ, listed, number, same, total
 from ferlib.findings.finding import Evidence, Finding, Result
 from ferlib.findings.parts import frames_of
 
@@ -109,12 +109,12 @@ def shang_table8_ckplus(_: Finding) -> Result:
 def named_sizes() -> dict[int, str]:
     """Validation and test parts of FER2013 and, under each rule, of FERPlus: number of images -> what they are."""
     found = {total(fer2013.PUBLISHED["test"]): "a test part of FER2013"}
-    for rule in ("majority", "argmax", "distribution"):
-        for split in ("val", "test"):
+    for rule, labels in RULES.items():
+        for split, part in (("val", "validation"), ("test", "test")):
             counts = dict(zip(ferplus.CLASSES, ferplus_counts(rule)[split].astype(int), strict=True))
             every = int(sum(counts.values()))
-            found[every] = f"FERPlus' {split} part, {rule}, eight classes"
-            found[every - int(counts["contempt"])] = f"FERPlus' {split} part, {rule}, seven classes"
+            found[every] = f"FERPlus' {part} part, {labels}, eight classes"
+            found[every - int(counts["contempt"])] = f"FERPlus' {part} part, {labels}, seven classes"
     return found
 
 

@@ -10,6 +10,7 @@ from ferlib import forensics
 from ferlib.findings.finding import Finding, Result
 
 TITLES = {"fer2013": "FER2013", "ferplus": "FERPlus", "rafdb": "RAF-DB", "ckplus": "CK+"}
+RULES = {"majority": "official rule", "argmax": "most frequent vote", "distribution": "shares of the votes"}
 OFFICIAL_TEST = 3589  # of FER2013; Luo, section 2.1, prints 7,178, both test parts together
 
 

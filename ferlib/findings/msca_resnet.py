@@ -11,7 +11,7 @@ from ferlib import forensics
 from ferlib.cost import ferplus_counts
 from ferlib.data import ckplus, ckplus_original, fer2013
 from ferlib.experiments import get
-from ferlib.findings.arithmetic import OFFICIAL_TEST, TITLES, listed, number, same, total
+from ferlib.findings.arithmetic import OFFICIAL_TEST, RULES, TITLES, listed, number, same, total
 from ferlib.findings.finding import Evidence, Finding, Result
 from ferlib.findings.parts import frames_of
 
@@ -29,9 +29,6 @@ def wang(dataset: str, slug: str) -> str:
 
 def wang_column(dataset: str) -> list[str]:
     return [wang(dataset, slug) for slug in (*WANG_RATES, *WANG_MODULES)]
-
-
-RULES = {"majority": "official rule", "argmax": "most frequent vote", "distribution": "shares of the votes"}
 
 
 def wang_ferplus(_: Finding) -> Result:
@@ -108,6 +105,7 @@ def wang_147(_: Finding) -> Result:
     chance = forensics.chance_of_compatibility(found) ** len(column)
     text = f"all {len(column)} are fractions of {found} ({chance:.0e} by chance): 15 % of {frames} frames, and the"
     text += f" {ckplus_original.FRAMES} × {whole} frames of 15 % of the {sequences} sequences"
+    text += f"; {2 * found} only if all the counts are even, one chance in {2 ** len(column)}"
     return found == math.floor(0.15 * frames) == ckplus_original.FRAMES * whole, text
 
 

@@ -10,6 +10,20 @@ from ferlib.findings.arithmetic import OFFICIAL_TEST, total
 from ferlib.findings.finding import Evidence, Finding, Result
 
 LUO = {"Table 1": ("68.01", "69.04"), "abstract": ("68.04", "69.07")}
+WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def pairs() -> tuple[tuple[str, str], ...]:
+    """What Table 1 and the abstract print of one network: two places, one quantity."""
+    return tuple(zip(*LUO.values(), strict=True))
+
+
+def images_apart(n: int) -> set[int]:
+    """By how many of n images the two places of a network differ; empty where not all figures are possible."""
+    counts = [[forensics.compatible_counts(v, n) for v in pair] for pair in pairs()]
+    if not all(found for pair in counts for found in pair):
+        return set()
+    return {abs(b[0] - a[0]) for a, b in counts}
 
 
 def both_tests() -> dict[str, int]:
@@ -18,14 +32,10 @@ def both_tests() -> dict[str, int]:
 
 def luo_pairs(_: Finding) -> Result:
     gaps = [float(b) - float(a) for a, b in zip(*LUO.values(), strict=True)]
-    counts = [
-        forensics.compatible_counts(v, OFFICIAL_TEST)
-        for pair in zip(*LUO.values(), strict=True)
-        for v in pair
-    ]
-    one = all(b[0] - a[0] == 1 for a, b in zip(counts[::2], counts[1::2], strict=True))
-    text = ", ".join(f"{g:+.2f}" for g in gaps)
-    return all(gaps), f"{text}: {'one image of 3,589 each' if one else 'points'}"
+    apart = {n: images_apart(n) for n in (OFFICIAL_TEST, 2 * OFFICIAL_TEST)}
+    said = [f"{WORDS[next(iter(k))]} of {n:,}" for n, k in apart.items() if len(k) == 1]
+    text = " and ".join(f"{g:+.2f}" for g in gaps)
+    return all(gaps), f"{text}, each {' or '.join(said)} images" if said else f"{text} points"
 
 
 def luo_reaching(finding: Finding) -> Result:
@@ -39,16 +49,16 @@ def luo_reaching(finding: Finding) -> Result:
 
 def luo_images(_: Finding) -> Result:
     """All four figures are possible on the printed number of test images, and on half of it."""
-    pairs = list(zip(*LUO.values(), strict=True))  # 68.01 and 68.04, 69.04 and 69.07
+    twice = pairs()  # 68.01 and 68.04, 69.04 and 69.07
     printed = 2 * OFFICIAL_TEST  # section 2.1
-    counts = [[forensics.compatible_counts(v, printed) for v in pair] for pair in pairs]
+    counts = [[forensics.compatible_counts(v, printed) for v in pair] for pair in twice]
     if not all(found for pair in counts for found in pair):
         return False, f"not all are possible on {printed:,}"
-    if not all(forensics.compatible_counts(v, OFFICIAL_TEST) for pair in pairs for v in pair):
+    if not all(forensics.compatible_counts(v, OFFICIAL_TEST) for pair in twice for v in pair):
         return False, f"not all are possible on {OFFICIAL_TEST:,}"
     gaps = [abs(second[0] - first[0]) for first, second in counts]
     half = [forensics.chance_on_part(printed, OFFICIAL_TEST, gap) for gap in gaps]
-    arbitrary = forensics.chance_with_gap(OFFICIAL_TEST, 3) ** len(pairs)
+    arbitrary = forensics.chance_with_gap(OFFICIAL_TEST, 3) ** len(twice)
     right = ", ".join(f"{found[0]:,}" for pair in counts for found in pair)
     text = f"{right} of {printed:,}; on {OFFICIAL_TEST:,} all are possible too. Were {printed:,} tested, each pair"
     text += f" would fit {OFFICIAL_TEST:,} in {100 * half[0]:.0f} % of cases, both in {100 * math.prod(half):.0f} %"
@@ -72,7 +82,7 @@ def luo_disgust(_: Finding, disgust: int = 93, happy: int = 1773) -> Result:
 
 
 def luo_happy(_: Finding, most: int = 499) -> Result:
-    """No class has more than ``most`` right if happy is the best and has four hundred and some."""
+    """No class has more than ``most`` right if happy, the largest, is the best with four hundred and some."""
     merged, test = both_tests(), fer2013.PUBLISHED["test"]
     recalls = {c: (0.0, 100 * min(1.0, most / n)) for c, n in merged.items()}
     highest = forensics.accuracy_bounds(merged, recalls)[1]

@@ -114,10 +114,12 @@ def test_every_control_of_the_class_means_changes_what_is_seen(visit):
     page.check(f"{here} [name=cells]")
     cells = one.pixels(f"{here} figure canvas")
     assert (cells != after).any()
-    choices = page.eval_on_selector_all(f"{here} [name=layer] option", "all => all.map(o => o.value)")
-    for layer in choices:
+    choices = page.eval_on_selector_all(
+        f"{here} [name=layer] option", "all => all.map(o => [o.value, o.text])"
+    )
+    for layer, title in choices:
         page.select_option(f"{here} [name=layer]", layer)
-        assert f"{layer}," in one.said(here)
+        assert f": {title}, mean of" in one.said(here)
     slide(page, f"{here} [name=opacity]", "Home")
     assert page.inner_text(f"{here} [data-of=opacity]") == "0 %"
     bare = one.pixels(f"{here} figure canvas")

@@ -79,8 +79,7 @@
     }
 
     function title(layer) {
-      const kind = layer.kind === "cam" ? "Grad-CAM on " : "own attention ";
-      return `${kind}${layer.name}, ${layer.grid.join("×")}`;
+      return `${layer.title}, ${layer.grid.join("×")}`;
     }
 
     /* In another network: the layer of the same name, else the one as far from the end among its kind. */
@@ -111,7 +110,8 @@
     function drawPanel(panel, { run, layer }, name, low, high, options) {
       const canvas = panel.querySelector("canvas");
       const k = run.classes.indexOf(name);
-      const heading = `${run.name}, seed ${run.seed}`;
+      const network = run.name.startsWith(run.paper) ? run.name : `${run.paper}: ${run.name}`;
+      const heading = `${network}, seed ${run.seed}`;
       const right = `${maps.percent(run.accuracy)} of ${run.n} right`;
       const breakable = heading.replaceAll("+", "+\u200b"); // a line may end after a plus
       maps.setText(panel.querySelector("figcaption"), `${breakable}, ${right}`);
@@ -194,7 +194,7 @@
 
     function update() {
       const net = faces.nets.find((one) => one.name === form.elements.net.value);
-      const layers = net.layers.map((layer) => [layer.name, `${layer.name}, ${layer.grid.join("×")}`]);
+      const layers = net.layers.map((layer) => [layer.name, `${layer.title}, ${layer.grid.join("×")}`]);
       maps.fill(form.elements.layer, layers, form.elements.layer.value || layers[layers.length - 1][0]);
       if (!form.elements.layer.value) form.elements.layer.value = layers[layers.length - 1][0];
       const neutral = maps.chosen(expression) === "neutral";
@@ -221,7 +221,7 @@
       const name = maps.chosen(expression);
       const drawn = strength ? `${name} at ${maps.percent(strength, 0)}` : "neutral";
       const where = values.some((v) => v > 0) ? `strongest at the ${maps.strongest(values, h, w)}` : "zero everywhere";
-      const map = `Grad-CAM for ${faces.classes[c]} on ${layer.name}, ${where}`;
+      const map = `Grad-CAM for ${faces.classes[c]} on ${layer.title}, ${where}`;
       canvas.setAttribute("aria-label", `Drawn face, ${drawn}. ${map}.`);
       const answer = `The face is drawn ${drawn}; the network says ${faces.classes[best]} (${maps.percent(shares[best])}).`;
       maps.setText(root.querySelector(".fx-say"), `${answer} ${map}. ${inside(values, h, w, regions, mask)}`);

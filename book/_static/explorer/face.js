@@ -51,7 +51,7 @@
     const from = data.data === "synthetic" ? "drawn faces, so it knows no real one" : data.data;
     const right = `right on ${maps.percent(data.accuracy)} of ${data.n.toLocaleString("en")} test images`;
     const twice = data.mirror ? " It looks at a picture and its mirror image and takes the mean." : "";
-    return `The network: ${data.title}${run}. Trained on ${images}${from}; ${right}.${twice} It must not be used to judge anybody.`;
+    return `The network: ${data.title}${run}. Trained on ${images}${from}; ${right}.${twice}`;
   }
 
   function tell(text) {
