@@ -9,16 +9,17 @@ import os
 import shutil
 import threading
 import zipfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from ferlib.errors import FerlibError
 from ferlib.records import write_atomically
+from ferlib.silence import SilentError, heard
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NAME = "attention-fer-book"
+HUNG = 400.0  # seconds without a page printed, or for the binding at the end: the browser hangs
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -105,21 +106,26 @@ def pdf(html: Path, pages: Sequence[str], out: Path) -> Path:
     """
     if missing := why_no_pdf():
         raise FerlibError(missing.removeprefix("no PDF: "))
-    with ThreadPoolExecutor(
-        1
-    ) as apart:  # playwright refuses a thread that runs an event loop, as notebooks do
-        return apart.submit(_print, html, pages, out).result()
+    for last in (False, True):  # a browser may hang; a fresh one seldom does
+        try:
+            for _name in heard(_print, html, pages, out, patience=HUNG):
+                pass
+            return out
+        except SilentError as error:
+            if last:
+                raise FerlibError(f"no PDF: the browser hangs twice ({error})") from None
+    raise AssertionError
 
 
-def _print(html: Path, pages: Sequence[str], out: Path) -> Path:
+def _print(send: Callable[[str], None], html: Path, pages: Sequence[str], out: Path) -> None:
+    """Print into ``out``, and send a sign of life after each page; runs in a process of its own."""
     from playwright.sync_api import sync_playwright
 
     from ferlib import printing
 
     with serving(html) as address, sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=browser(), args=flags())
-        writer = printing.book(chromium.new_page(), address, pages)
+        writer = printing.book(chromium.new_page(), address, pages, send)
         chromium.close()
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, lambda file: writer.write(file))
-    return out

@@ -10,8 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from ferlib.delivery import browser, flags, serving
 from ferlib.errors import FerlibError
+from ferlib.silence import SilentError, heard
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Request, Response
@@ -28,13 +28,18 @@ SLOWEST = 1.0  # seconds to the first content, from this machine
 TRIES = 3  # more, for a page that misses it: machines are shared
 PATIENCE = 20.0  # seconds for a page that shows nothing, or goes on loading
 QUIET = 0.4  # seconds without a request: all is there
+HUNG = 240.0  # seconds that a page may take with all its tries; a browser that takes more has hung
+BROWSERS = 2  # that a page may hang before it counts as a fault of the page
 DESKTOP, PHONE = (1280, 900), (390, 844)
 GRAVE = ("serious", "critical")
 FIRST_CONTENT = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
 SCROLL = """async () => {
   for (let y = 0; y < document.documentElement.scrollHeight; y += innerHeight) {
     scrollTo({ top: y, behavior: "instant" });
-    await new Promise(done => requestAnimationFrame(() => setTimeout(done, 20)));
+    await Promise.race([
+      new Promise(done => requestAnimationFrame(() => setTimeout(done, 20))),
+      new Promise(done => setTimeout(done, 500)), // a browser that paints nothing goes on, too
+    ]);
   }
 }"""
 TOP = "() => scrollTo({ top: 0, behavior: 'instant' })"
@@ -64,6 +69,7 @@ class Visit:
     name: str
     origin: str
     problems: list[str] = field(default_factory=list)
+    patience: float = PATIENCE
     weight: int = 0
     first_content: float | None = None
     under_way: set[Request] = field(default_factory=set)
@@ -99,11 +105,11 @@ class Visit:
 
     def settle(self, page: Page) -> None:
         """Wait until the page has asked for nothing for a while."""
-        late, quiet = time.monotonic() + PATIENCE, time.monotonic() + QUIET
+        late, quiet = time.monotonic() + self.patience, time.monotonic() + QUIET
         while (now := time.monotonic()) < quiet:
             if now > late:
                 loading = sorted(request.url for request in self.under_way) or ["one file after another"]
-                self.note(f"still loads {loading[0]} after {PATIENCE:.0f} s")
+                self.note(f"still loads {loading[0]} after {self.patience:.0f} s")
                 return
             page.wait_for_timeout(50)
             if self.under_way:
@@ -114,7 +120,7 @@ class Visit:
         if self.weight > HEAVIEST:
             self.note(f"weighs {self.weight / 1e6:.1f} MB, more than {HEAVIEST / 1e6:.0f} MB")
         if self.first_content is None:
-            self.note(f"reports no first content within {PATIENCE:.0f} s")
+            self.note(f"reports no first content within {self.patience:.0f} s")
         elif self.first_content > SLOWEST:
             self.note(f"shows its first content after {self.first_content:.1f} s, more than {SLOWEST:.0f} s")
 
@@ -135,24 +141,24 @@ def accessibility(page: Page) -> list[str]:
     ]
 
 
-def opened(page: Page, url: str) -> float | None:
+def opened(page: Page, url: str, patience: float) -> float | None:
     """Open a page; seconds to its first content, None where none came."""
     from playwright.sync_api import TimeoutError
 
     page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
     try:
-        page.goto(url, wait_until="load", timeout=1000 * PATIENCE)
-        page.wait_for_function(FIRST_CONTENT, timeout=1000 * PATIENCE)
+        page.goto(url, wait_until="load", timeout=1000 * patience)
+        page.wait_for_function(FIRST_CONTENT, timeout=1000 * patience)
     except TimeoutError:
         return None
     return float(page.evaluate(FIRST_CONTENT)) / 1000
 
 
-def look(page: Page, name: str, origin: str) -> Visit:
+def look(page: Page, name: str, origin: str, patience: float = PATIENCE) -> Visit:
     """Open one page and measure it; the page object may be used again."""
-    visit = Visit(name, origin)
+    visit = Visit(name, origin, patience=patience)
     visit.watch(page)
-    visit.first_content = opened(page, f"{origin}/{name}.html")
+    visit.first_content = opened(page, f"{origin}/{name}.html", patience)
     page.wait_for_timeout(100)  # scripts that begin on load
     page.evaluate(SCROLL)  # images further down wait for the reader
     visit.settle(page)
@@ -169,10 +175,10 @@ def look(page: Page, name: str, origin: str) -> Visit:
     return visit
 
 
-def quickest(first: float | None, again: Callable[[], float | None]) -> float | None:
-    """The time to the first content: ``first`` where it is within the limit, else the best of it and `TRIES` more."""
+def quickest(first: float | None, again: Callable[[], float | None], tries: int = TRIES) -> float | None:
+    """The time to the first content: ``first`` where it is within the limit, else the best of it and ``tries`` more."""
     best = first
-    for _ in range(TRIES):
+    for _ in range(tries):
         if best is not None and best <= SLOWEST:
             break
         found = again()
@@ -180,39 +186,70 @@ def quickest(first: float | None, again: Callable[[], float | None]) -> float | 
     return best
 
 
-def check(html: Path, pages: Sequence[str]) -> list[Visit]:
-    """Every page, opened in a browser. Raises FerlibError where browser or packages are missing."""
+def check(
+    html: Path,
+    pages: Sequence[str],
+    *,
+    patience: float = PATIENCE,
+    tries: int = TRIES,
+    hung: float = HUNG,
+    say: Callable[[Visit], None] = lambda visit: None,
+) -> list[Visit]:
+    """Every page, opened in a browser; ``say`` hears of each as soon as it was seen.
+
+    ``patience`` (seconds) and ``tries`` are those of one page; a browser that answers nothing for ``hung`` seconds is
+    ended, and a fresh one goes on with the page. Raises FerlibError where browser or packages are missing.
+    """
     if missing := why_not():
         raise FerlibError(missing)
-    with ThreadPoolExecutor(
-        1
-    ) as apart:  # playwright refuses a thread that runs an event loop, as notebooks do
-        return apart.submit(_visit_all, html, pages).result()
+    visits: list[Visit] = []
+    left, browsers = list(pages), BROWSERS
+    with tqdm(total=len(left), desc="looking", unit="page", disable=not sys.stderr.isatty()) as bar:
 
+        def seen(visit: Visit) -> None:
+            nonlocal browsers
+            visits.append(visit)
+            left.remove(visit.name)
+            browsers = BROWSERS
+            say(visit)
+            bar.update(1)
 
-def _visit_all(html: Path, pages: Sequence[str]) -> list[Visit]:
-    from playwright.sync_api import sync_playwright
-
-    visits = []
-    with serving(html) as origin, sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=browser(), args=flags())
-        for name in tqdm(pages, desc="looking", unit="page", disable=not sys.stderr.isatty()):
-            visits.append(_visit(chromium, name, origin))
-        chromium.close()
+        while left:
+            try:
+                for visit in heard(_visit_all, html, left, patience, tries, patience=hung):
+                    seen(visit)
+            except SilentError:
+                browsers -= 1
+                if not browsers:
+                    fault = f"hangs {BROWSERS} browsers, for {hung:.0f} s each"
+                    seen(Visit(left[0], "", [f"{left[0]}.html: {fault}"]))
     return visits
 
 
-def _visit(chromium: Browser, name: str, origin: str) -> Visit:
+def _visit_all(
+    send: Callable[[Visit], None], html: Path, pages: Sequence[str], patience: float, tries: int
+) -> None:
+    """Send the visit of each page; runs in a process of its own."""
+    from playwright.sync_api import sync_playwright
+
+    with serving(html) as origin, sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=browser(), args=flags())
+        for name in pages:
+            send(_visit(chromium, name, origin, patience, tries))
+        chromium.close()
+
+
+def _visit(chromium: Browser, name: str, origin: str, patience: float, tries: int) -> Visit:
     page = chromium.new_page()
-    visit = look(page, name, origin)
+    visit = look(page, name, origin, patience)
     page.close()
 
     def again() -> float | None:
         fresh = chromium.new_page()  # a profile of its own, so nothing is cached
-        found = opened(fresh, f"{origin}/{name}.html")
+        found = opened(fresh, f"{origin}/{name}.html", patience)
         fresh.close()
         return found
 
-    visit.first_content = quickest(visit.first_content, again)
+    visit.first_content = quickest(visit.first_content, again, tries)
     visit.judge()
-    return visit
+    return replace(visit, under_way=set())  # without what the browser hangs on it: it leaves this process

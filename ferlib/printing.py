@@ -249,16 +249,17 @@ def bind(chapters: Sequence[Chapter], make_front: Callable[[], PdfReader]) -> Pd
     return writer
 
 
-def book(page: Page, address: str, names: Sequence[str]) -> PdfWriter:
+def book(page: Page, address: str, names: Sequence[str], printed: Callable[[str], None]) -> PdfWriter:
     """Print the pages ``names`` (without .html, in order) of the book served at ``address``.
 
-    ``page`` is a tab of a browser with nothing in it. Raises FerlibError where a page does not load.
+    ``page`` is a tab of a browser with nothing in it; ``printed`` hears the name of each page that is done. Raises
+    FerlibError where a page does not load.
     """
     page.emulate_media(media="print", color_scheme="light")
     page.set_viewport_size(VIEW)  # type: ignore[arg-type]
     hidden = not sys.stderr.isatty()
-    chapters = [
-        chapter(page, address, name, names)
-        for name in tqdm(names, desc="printing", unit="page", disable=hidden)
-    ]
+    chapters = []
+    for name in tqdm(names, desc="printing", unit="page", disable=hidden):
+        chapters.append(chapter(page, address, name, names))
+        printed(name)
     return bind(chapters, lambda: front(page, chapters))

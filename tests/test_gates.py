@@ -49,6 +49,8 @@ def html(tmp_path_factory):
         )
     (folder / "heavy.png").write_bytes(bytes(4_000_000))
     (folder / "slow.js").write_text(SLOW)
+    forever = "<script>addEventListener('load', () => setTimeout(() => { for (;;); }, 0))</script>"
+    (folder / "hangs.html").write_text(PAGE.format(head=forever, body=""), encoding="utf8")
     blank = PAGE.format(head="", body="").replace("<main>", "<main hidden>")
     (folder / "blank.html").write_text(blank, encoding="utf8")
     return folder
@@ -73,11 +75,16 @@ def test_a_fault_is_told_once_for_each_way_it_shows(visits, name):
     assert not [line for line in found if any(says in line for says in others)], found
 
 
-def test_a_page_that_shows_nothing_is_told(html, needs_browser, monkeypatch):
-    monkeypatch.setattr(gates, "PATIENCE", 1.0)
-    monkeypatch.setattr(gates, "TRIES", 1)
-    (visit,) = gates.check(html, ["blank"])
+def test_a_page_that_shows_nothing_is_told(html, needs_browser):
+    (visit,) = gates.check(html, ["blank"], patience=1.0, tries=1)
     assert "blank.html: reports no first content within 1 s" in visit.problems
+
+
+def test_a_page_that_hangs_the_browser_is_told_and_the_next_one_looked_at(html, needs_browser):
+    heard = []
+    hangs, good = gates.check(html, ["hangs", "index"], hung=15.0, say=lambda visit: heard.append(visit.name))
+    assert hangs.problems == ["hangs.html: hangs 2 browsers, for 15 s each"]
+    assert good.problems == [] and heard == ["hangs", "index"]
 
 
 # One slow moment of the machine

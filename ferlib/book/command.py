@@ -136,10 +136,15 @@ def _look(html: Path, toc: Path, quiet: bool) -> list[str]:
 
     if missing := gates.why_not():  # asked for and not done: no page has passed
         return [f"no page was looked at in a browser: {missing}"]
-    visits = gates.check(html, list(dict.fromkeys(toc_pages(toc))))
-    for visit in () if quiet else visits:
+
+    def say(visit: gates.Visit) -> None:
+        if quiet:
+            return
         paint = "–" if visit.first_content is None else f"{visit.first_content:.2f} s"
-        print(f"{visit.name:32} {visit.weight / 1e6:5.2f} MB  first content after {paint}")
+        print(f"{visit.name:32} {visit.weight / 1e6:5.2f} MB  first content after {paint}", flush=True)
+
+    names = list(dict.fromkeys(toc_pages(toc)))
+    visits = gates.check(html, names, say=say)
     return [problem for visit in visits for problem in visit.problems]
 
 
