@@ -77,7 +77,7 @@ def from_attention(claim: Claim, results: Path | str) -> Judgement:
 
     The measures are those beside the records of the two rows, see `ferlib.measures_run`.
     """
-    from ferlib.measures_tables import runs_of
+    from ferlib.measures_tables import points, runs_of
     from ferlib.measures_verdicts import common, compare
 
     places = zones(claim.paper)[claim.id]
@@ -88,14 +88,13 @@ def from_attention(claim: Claim, results: Path | str) -> Judgement:
         return Judgement(claim, missing(EXPERIMENTS[claim.experiment]), why=why)
     pairs = common(before, after)
     full = all(run.profile == "full" for pair in pairs.values() for run in pair)
-    bounds = f"{100 * test['low']:+.1f} to {100 * test['high']:+.1f}, p {test['p']:.2g}"
     return Judgement(
         claim,
         "direction holds" if test["low"] > 0 else "direction fails" if test["high"] < 0 else "not shown",
         len(pairs) < ENOUGH_SEEDS or not full,
         chapters.signed(100 * test["mean"]),
         runs=chapters.some(len(pairs), "seed"),
-        why=f"share of Grad-CAM in {', '.join(places)}, points: {bounds}",
+        why=f"share of Grad-CAM in {', '.join(places)}, points: {points(test)}",
     )
 
 
