@@ -108,9 +108,9 @@ def _chosen(record: Mapping[str, Any]) -> str:
     best = max(h["test_accuracy"] for h in history)
     fitted = record["result"]["val_selected"]["train"]["accuracy"]
     return (
-        f"{100 * line['test_accuracy']:.1f} % of the test images in the chosen epoch, {record['best_epoch'] + 1} of "
-        f"{len(history)}, {100 * best:.1f} % in the best one; {100 * fitted:.1f} % of the training images, "
-        f"{100 * line['train_accuracy']:.1f} % of them as augmented and met in training"
+        f"in the chosen epoch, {record['best_epoch'] + 1} of {len(history)}, {100 * line['test_accuracy']:.1f} % of "
+        f"the test images are right ({100 * best:.1f} % in the best one), and of the training images "
+        f"{100 * fitted:.1f} %, or {100 * line['train_accuracy']:.1f} % as augmented and met in training"
     )
 
 

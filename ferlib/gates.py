@@ -217,7 +217,8 @@ def check(
         while left:
             try:
                 for visit in heard(_visit_all, html, left, patience, tries, patience=hung):
-                    seen(visit)
+                    if visit is not None:
+                        seen(visit)
             except SilentError:
                 browsers -= 1
                 if not browsers:
@@ -227,13 +228,14 @@ def check(
 
 
 def _visit_all(
-    send: Callable[[Visit], None], html: Path, pages: Sequence[str], patience: float, tries: int
+    send: Callable[[Visit | None], None], html: Path, pages: Sequence[str], patience: float, tries: int
 ) -> None:
-    """Send the visit of each page; runs in a process of its own."""
+    """Send None once the browser is there, then the visit of each page; runs in a process of its own."""
     from playwright.sync_api import sync_playwright
 
     with serving(html) as origin, sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=browser(), args=flags())
+        send(None)
         for name in pages:
             send(_visit(chromium, name, origin, patience, tries))
         chromium.close()

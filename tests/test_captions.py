@@ -48,8 +48,8 @@ def test_of_curves_the_chosen_and_the_best_epoch():
     result = {"val_selected": {"train": {"accuracy": 0.95}}}
     record = {"history": [line(0.5, 0.4), line(0.9, 0.6), line(1.0, 0.7)], "best_epoch": 1, "result": result}
     assert captions.curves({"x": record}) == (
-        "60.0 % of the test images in the chosen epoch, 2 of 3, 70.0 % in the best one; 95.0 % of the training images, "
-        "90.0 % of them as augmented and met in training."
+        "In the chosen epoch, 2 of 3, 60.0 % of the test images are right (70.0 % in the best one), and of the "
+        "training images 95.0 %, or 90.0 % as augmented and met in training."
     )
 
 
