@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 HEAVIEST = 3_000_000  # bytes before the reader starts anything
 SLOWEST = 1.0  # seconds to the first content, from this machine
-TRIES = 3  # more, for a page that misses it: machines are shared
+TRIES = 8  # more, for a page that misses it: machines are shared
 PATIENCE = 20.0  # seconds for a page that shows nothing, or goes on loading
 QUIET = 0.4  # seconds without a request: all is there
 HUNG = 240.0  # seconds that a page may take with all its tries; a browser that takes more has hung

@@ -103,7 +103,7 @@ def test_a_page_that_hangs_the_browser_is_told_and_the_next_one_looked_at(html, 
 )
 def test_a_page_that_misses_the_time_gets_more_tries(first, more, best, asked):
     left = iter(more)
-    assert gates.quickest(first, lambda: next(left)) == best
+    assert gates.quickest(first, lambda: next(left), 3) == best
     assert len(more) == asked and next(left, "none left") == "none left"
 
 
