@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ PATIENCE = 20.0  # seconds for a page that shows nothing, or goes on loading
 QUIET = 0.4  # seconds without a request: all is there
 HUNG = 240.0  # seconds that a page may take with all its tries; a browser that takes more has hung
 BROWSERS = 2  # that a page may hang before it counts as a fault of the page
+HOPELESS = 5  # browsers that hang, on whatever pages
 DESKTOP, PHONE = (1280, 900), (390, 844)
 GRAVE = ("serious", "critical")
 FIRST_CONTENT = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
@@ -203,14 +205,12 @@ def check(
     if missing := why_not():
         raise FerlibError(missing)
     visits: list[Visit] = []
-    left, browsers = list(pages), BROWSERS
+    left, hangs = list(pages), Counter[str]()
     with tqdm(total=len(left), desc="looking", unit="page", disable=not sys.stderr.isatty()) as bar:
 
         def seen(visit: Visit) -> None:
-            nonlocal browsers
             visits.append(visit)
             left.remove(visit.name)
-            browsers = BROWSERS
             say(visit)
             bar.update(1)
 
@@ -220,10 +220,14 @@ def check(
                     if visit is not None:
                         seen(visit)
             except SilentError:
-                browsers -= 1
-                if not browsers:
-                    fault = f"hangs {BROWSERS} browsers, for {hung:.0f} s each"
-                    seen(Visit(left[0], "", [f"{left[0]}.html: {fault}"]))
+                name = left[0]
+                hangs[name] += 1
+                if hangs.total() == HOPELESS:
+                    fault = f"{HOPELESS} browsers hang, the last on {name}.html"
+                    raise FerlibError(f"{fault}; try another in FERLIB_CHROMIUM") from None
+                if hangs[name] == BROWSERS:
+                    fault = f"{name}.html: hangs {BROWSERS} browsers, for {hung:.0f} s each"
+                    seen(Visit(name, "", [fault]))
     return visits
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from ferlib import book, delivery, gates
+from ferlib.errors import FerlibError
+from ferlib.silence import SilentError
 
 pytestmark = pytest.mark.xdist_group("browser")  # one browser for all
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,6 +87,17 @@ def test_a_page_that_hangs_the_browser_is_told_and_the_next_one_looked_at(html, 
     hangs, good = gates.check(html, ["hangs", "index"], hung=15.0, say=lambda visit: heard.append(visit.name))
     assert hangs.problems == ["hangs.html: hangs 2 browsers, for 15 s each"]
     assert good.problems == [] and heard == ["hangs", "index"]
+
+
+def test_browsers_that_hang_on_every_page_end_the_check(html, monkeypatch):
+    def silent(*_args, patience):
+        raise SilentError(f"heard nothing for {patience:.0f} s")
+        yield
+
+    monkeypatch.setattr(gates, "why_not", lambda: None)
+    monkeypatch.setattr(gates, "heard", silent)
+    with pytest.raises(FerlibError, match=r"^5 browsers hang, the last on c\.html; try another"):
+        gates.check(html, list("abcd"))
 
 
 # One slow moment of the machine
