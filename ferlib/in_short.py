@@ -116,7 +116,8 @@ def _accuracy(ids: Sequence[str], results: Path | str) -> tuple[str, str]:
     others = effects.people(row, results)
     if others.points is not None:
         honest = 100 * float(np.mean(chapters.pooled(row, results)[1]))
-        text += f" On people whom training did not see: {honest:.2f} %."
+        shortened = " (shortened runs)" if others.reduced else ""
+        text += f" On people whom training did not see: {honest:.2f} %{shortened}."
     return place, text
 
 
