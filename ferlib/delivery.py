@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 import zipfile
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -106,15 +107,11 @@ def pdf(html: Path, pages: Sequence[str], out: Path) -> Path:
     """
     if missing := why_no_pdf():
         raise FerlibError(missing.removeprefix("no PDF: "))
-    for last in (False, True):  # a browser may hang; a fresh one seldom does
-        try:
-            for _name in heard(_print, html, pages, out, patience=HUNG):
-                pass
+    for _ in range(2):  # a browser may hang; a fresh one seldom does
+        with contextlib.suppress(SilentError):
+            deque(heard(_print, html, pages, out, patience=HUNG), maxlen=0)
             return out
-        except SilentError as error:
-            if last:
-                raise FerlibError(f"no PDF: the browser hangs twice ({error})") from None
-    raise AssertionError
+    raise FerlibError("no PDF: two browsers hang; name another in FERLIB_CHROMIUM")
 
 
 def _print(send: Callable[[str], None], html: Path, pages: Sequence[str], out: Path) -> None:

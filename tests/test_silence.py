@@ -29,10 +29,6 @@ def dies(send):
 
 
 def alive(pid):
-    return os.path.exists(f"/proc/{pid}") or _signalled(pid)
-
-
-def _signalled(pid):
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
