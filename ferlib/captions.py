@@ -7,6 +7,7 @@ there is nothing to say.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -278,14 +279,21 @@ def _gains(gains: Sequence[Gain]) -> str:
     )
 
 
-def pareto(points: Sequence[Point]) -> str:
-    """The networks that no cheaper one reaches."""
+def pareto(panels: Mapping[str, Sequence[Point]]) -> str:
+    """The networks that no cheaper one reaches, by what is counted as cost (its axis without the unit)."""
+    fronts = {re.split(r" \(|, ", axis)[0]: _front(points) for axis, points in panels.items()}
+    each = "; ".join(f"by {cost}: {listed(front)}" for cost, front in fronts.items() if front)
+    return f"Nothing cheaper reaches the accuracy of these, {each}." if each else ""
+
+
+def _front(points: Sequence[Point]) -> list[str]:
+    """Names of the points that are above every cheaper one."""
     best, front = -np.inf, []
     for name, _, accuracy, *_ in sorted(points, key=lambda p: (p[1], -p[2])):
         if accuracy > best:
             best = accuracy
             front.append(name)
-    return f"Nothing cheaper reaches the accuracy of any of these: {listed(front)}." if front else ""
+    return front
 
 
 def differences(frame: pd.DataFrame) -> str:

@@ -161,23 +161,26 @@ def costs(rounds: int = 30) -> dict[str, dict[str, float]]:
 
 
 def points(
-    found: dict[str, Tested], cost: dict[str, dict[str, float]], what: str
-) -> list[tuple[str, float, float, float, float, str | None]]:
-    """For `plots.pareto`: title, cost, accuracy (percent) with its bounds, and the twin's title, of each network.
+    found: dict[str, Tested], cost: dict[str, dict[str, float]]
+) -> dict[str, list[tuple[str, float, float, float, float, str | None]]]:
+    """For `plots.pareto`, by the axis of each of `COSTS`, in its unit.
 
-    ``what`` is one of `COSTS`, which says the unit.
+    Of each network: title, cost, accuracy (percent) with its bounds, and the twin's title.
     """
-    return [
-        (
-            title(name),
-            cost[name][what] / COSTS[what][1],
-            100 * t.accuracy,
-            100 * t.interval[0],
-            100 * t.interval[1],
-            title(twin) if (twin := NETWORKS[name][3]) else None,
-        )
-        for name, t in found.items()
-    ]
+    return {
+        axis: [
+            (
+                title(name),
+                cost[name][what] / unit,
+                100 * t.accuracy,
+                100 * t.interval[0],
+                100 * t.interval[1],
+                title(twin) if (twin := NETWORKS[name][3]) else None,
+            )
+            for name, t in found.items()
+        ]
+        for what, (axis, unit) in COSTS.items()
+    }
 
 
 def shared_gaps(first: Tested, second: Tested, seeds: Sequence[int]) -> np.ndarray:

@@ -365,18 +365,45 @@ Point = tuple[
 ]  # name, cost, accuracy, low, high, name of its twin
 
 
-def pareto(points: Sequence[Point], xlabel: str) -> Figure:
-    """Accuracy (percent, with its interval) over cost (logarithmic).
+def pareto(panels: Mapping[str, Sequence[Point]]) -> Figure:
+    """Accuracy (percent, with its interval) over costs (logarithmic), one under the other: their axes and points.
 
     An arrow leads from a twin to its network; one name stands for both.
     """
-    figure, ax = plt.subplots(figsize=(9, 5.2))
+    figure, axes = plt.subplots(len(panels), figsize=(9, 4.2 * len(panels)), squeeze=False)
+    named = []
+    for ax, (xlabel, points) in zip(axes[:, 0], panels.items(), strict=True):
+        ax.set(xscale="log", xlabel=xlabel, ylabel="accuracy (%)")
+        named.append((ax, *_costs(ax, points)))
+    axes[0, 0].legend(
+        handles=[
+            plt.Line2D([], [], color="C0", marker="o", linestyle="", label="with attention"),
+            plt.Line2D([], [], color="C1", marker="s", linestyle="", label="its twin"),
+            plt.Line2D([], [], color="0.6", linestyle=":", label="best at this cost or less"),
+        ],
+        fontsize="small",
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=3,
+        frameon=False,
+    )
+    figure.draw_without_rendering()  # now every panel has its place
+    for ax, labels, below, places in named:
+        centres = [ax.transData.transform(place) for place in places]
+        _stack(labels, below, [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in centres])
+    return figure
+
+
+def _costs(ax: Axes, points: Sequence[Point]) -> tuple[list[Annotation], list[Place], list[Place]]:
+    """One panel of `pareto`: names, where each could stand below its bars instead, and where the markers are."""
     at = {name: (cost, accuracy) for name, cost, accuracy, *_ in points}
     bounds = {name: high for name, _cost, _accuracy, _low, high, _twin in points}
     lows = {name: low for name, _cost, _accuracy, low, _high, _twin in points}
     twins = {twin for *_, twin in points}
     best = -np.inf
-    front, labels, below = [], [], []
+    front: list[Place] = []
+    labels: list[Annotation] = []
+    below: list[Place] = []
     for name, cost, accuracy, low, high, twin in sorted(points, key=lambda p: p[1]):
         colour, marker = ("C0", "o") if twin else ("C1", "s")
         ax.errorbar(
@@ -407,22 +434,11 @@ def pareto(points: Sequence[Point], xlabel: str) -> Figure:
             best = accuracy
             front.append((cost, accuracy))
     ax.step(*zip(*front, strict=True), where="post", color="0.6", linestyle=":", zorder=0)
-    ax.set(xscale="log", xlabel=xlabel, ylabel="accuracy (%)")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.margins(x=0.14, y=0.12)  # for the names
-    centres = [ax.transData.transform(place) for place in at.values()]
-    _stack(labels, below, [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in centres])
-    ax.legend(
-        handles=[
-            plt.Line2D([], [], color="C0", marker="o", linestyle="", label="with attention"),
-            plt.Line2D([], [], color="C1", marker="s", linestyle="", label="its twin"),
-            plt.Line2D([], [], color="0.6", linestyle=":", label="best at this cost or less"),
-        ],
-        fontsize="small",
-    )
-    return figure
+    return labels, below, list(at.values())
 
 
 def _stack(labels: Sequence[Annotation], below: Sequence[Place], markers: Sequence[Bbox]) -> None:

@@ -172,9 +172,13 @@ def test_of_gains_those_that_differ_from_zero():
 
 def test_of_cost_the_front():
     points = [("A", 1, 80.0, 0, 0, None), ("B", 2, 70.0, 0, 0, None), ("C", 3, 90.0, 0, 0, "A")]
-    assert captions.pareto(points) == "Nothing cheaper reaches the accuracy of any of these: A and C."
+    expected = "Nothing cheaper reaches the accuracy of these, by time: A and C."
+    assert captions.pareto({"time (s), here": points}) == expected
     points.insert(0, ("D", 1, 79.0, 0, 0, None))  # as dear as A, and worse
-    assert captions.pareto(points) == "Nothing cheaper reaches the accuracy of any of these: A and C."
+    assert captions.pareto({"time": points}) == expected
+    turned = [(name, -cost, *rest) for name, cost, *rest in points]
+    assert captions.pareto({"time": points, "size": turned}) == f"{expected[:-1]}; by size: C."
+    assert captions.pareto({"time": []}) == ""
 
 
 def test_of_differences_how_many_pairs():

@@ -400,8 +400,9 @@ def test_networks_with_some_folds_wait(tmp_path):
     assert "AMDCNN (MCBAM, 3 ACs) (3 of 5 folds), " in comparison_tables.waiting("ckplus", tmp_path)
     cost = {"se_cnn": {"multiply-adds": 2e6, "parameters": 1e6, "latency (ms)": 3.0}}
     found = comparison.everything("ckplus", tmp_path)
-    for what, (_, unit) in comparison.COSTS.items():
-        (name, x, accuracy, low, high, twin), *rest = comparison.points(found, cost, what)
+    panels = comparison.points(found, cost)
+    for what, (axis, unit) in comparison.COSTS.items():
+        (name, x, accuracy, low, high, twin), *rest = panels[axis]
         assert (name, x, twin, rest) == ("SE-CNN", cost["se_cnn"][what] / unit, "SE-CNN without SE", [])
         assert low < accuracy < high and accuracy == pytest.approx(80)
     assert list(comparison_tables.summary(found, cost)["accuracy (%)"]) == ["80.00"]
@@ -475,9 +476,11 @@ def test_names_over_cost_do_not_overlap():
     """Three networks at nearly the same cost and accuracy; a twin goes under the name of its network."""
     points = [(f"Network {k} (SE)", 100 + k, 80.0, 78.0, 82.0, f"plain {k}") for k in range(3)]
     points += [(f"plain {k}", 99 + k, 79.0, 77.0, 81.0, None) for k in range(3)]
-    figure = plots.pareto(points, "cost")
-    labels = [text for text in figure.axes[0].texts if text.get_text()]
-    assert sorted(text.get_text() for text in labels) == ["Network 0", "Network 1", "Network 2"]
-    boxes = [text.get_window_extent() for text in labels]
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    points.append(("far", 10_000, 85.0, 84.0, 86.0, None))
+    figure = plots.pareto({"cost": points, "another cost": [*points[1:3], *points[4:]]})
+    for ax, expected in zip(figure.axes, (range(3), range(1, 3)), strict=True):
+        labels = [text for text in ax.texts if text.get_text()]
+        assert sorted(text.get_text() for text in labels) == [*(f"Network {k}" for k in expected), "far"]
+        boxes = [text.get_window_extent() for text in labels]
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     plots.close(figure)
