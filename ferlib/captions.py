@@ -141,17 +141,21 @@ def mean_faces(data: FaceDataset, split: str = "train") -> str:
 
 
 def class_maps(maps: Mapping[str, ClassMaps], layer: str | None = None) -> str:
-    """How much of the mean map lies in the middle of the image."""
+    """How much of the mean map lies in the middle of the image; of a network's own attention also from what to what."""
     area = 100 * (MIDDLE[2] - MIDDLE[0]) * (MIDDLE[3] - MIDDLE[1])
-    found = {}
+    found, spans = {}, []
     for title, one in maps.items():
-        mean = one.spatial(layer or one.default_layer()).astype(np.float64).mean(axis=0)
+        shown = one.spatial(layer or one.default_layer()).astype(np.float64)
+        if layer in one.attention:
+            spans.append(f"{shown.min():.2f} to {shown.max():.2f} ({title})")
+        mean = shown.mean(axis=0)
         if mean.min() >= 0 and mean.sum() > 0:
             found[title] = f"{100 * (mean * _middle(mean.shape)).sum() / mean.sum():.0f} %"
     if not found:
         return ""
+    values = f"The means reach from {', '.join(spans)}. " if spans else ""
     return (
-        "Share of the mean over the classes that lies in the middle half of height and width: "
+        f"{values}Share of the mean over the classes that lies in the middle half of height and width: "
         + ", ".join(f"{share} ({title})" for title, share in found.items())
         + f"; an even map has {area:.0f} %."
     )

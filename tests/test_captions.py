@@ -89,6 +89,10 @@ def test_of_class_maps_the_share_of_the_middle(grid, share):
         f"Share of the mean over the classes that lies in the middle half of height and width: {share} (x); "
         "an even map has 25 %."
     )
+    own = replace(maps, cam={}, attention={"layer": grid[None] / 2})
+    assert captions.class_maps({"x": own}, "layer").startswith(
+        f"The means reach from {grid.min() / 2:.2f} to 0.50 (x). Share of "
+    )
 
 
 def judged(check, verdict):
