@@ -386,6 +386,11 @@ def test_check_command_reports_and_exits_1(html, capsys):
 # Several notebooks at once
 
 
+def test_notebooks_that_train_begin_first():
+    pages = [f"notebooks/{name}" for name in ("ledger", "se_cnn", "forensics", "attention")]
+    assert runs.longest_first(ROOT, pages) == [pages[1], pages[3], pages[0], pages[2]]
+
+
 def test_notebooks_run_at_once_and_a_failure_keeps_the_others(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ferlib").mkdir()
