@@ -32,6 +32,7 @@ from ferlib.experiments import EXPERIMENTS
 from ferlib.typeset import typeset
 from ferlib.wording import cell
 
+pytestmark = pytest.mark.xdist_group("claims")  # judged once
 FILES = {
     "amdcnn": "000_*.txt",
     "gcca_vgg": "001_*.txt",

@@ -188,3 +188,11 @@ def test_the_release_checklist_names_what_exists():
     for command, option in re.findall(r"`ferlib (\w+)(?: (--\w+))?", text):
         shown = CliRunner().invoke(app, [command, "--help"])
         assert shown.exit_code == 0 and (option or "") in shown.output, command
+
+
+@pytest.mark.xdist_group("packaging")
+def test_tests_of_one_group_stay_in_one_process(request):
+    """What a module sets up once it would otherwise set up in every process, two browsers at a time."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("not one of several processes that were told of groups")
+    assert request.node.nodeid.endswith("@packaging")

@@ -9,7 +9,10 @@ import pytest
 
 from ferlib import delivery, printing
 
-pytestmark = pytest.mark.skipif(delivery.why_no_pdf() is not None, reason=str(delivery.why_no_pdf()))
+pytestmark = [
+    pytest.mark.skipif(delivery.why_no_pdf() is not None, reason=str(delivery.why_no_pdf())),
+    pytest.mark.xdist_group("browser"),
+]
 STYLE = Path(__file__).parents[1] / "book" / "_static" / "book.css"
 SHEET = 210 * printing.POINTS  # width of A4
 HEAD = (

@@ -10,7 +10,7 @@ from typing import Any
 
 from ferlib import commands
 from ferlib.claims import PAPERS, load
-from ferlib.claims.judge import VERDICTS, Judgement, counts, ledger
+from ferlib.claims.judge import VERDICTS, Judgement, contradictions, counts, judge
 
 
 def as_dict(judgement: Judgement) -> dict[str, Any]:
@@ -61,17 +61,16 @@ def chosen(options: argparse.Namespace) -> list[Judgement]:
         return part is None or part.casefold() in whole.casefold()
 
     claims = load()
-    judged = ledger(
-        options.results, claims
-    )  # all of them: a contradiction may lie in a row that is not shown
-    return [
-        j
-        for j in judged
-        if options.paper in (None, j.claim.paper)
-        and (options.dataset is None or options.dataset.casefold() == j.claim.dataset.casefold())
-        and wanted(options.verdict, j.title)
-        and wanted(options.place, j.claim.place)
+    contradicted = contradictions(claims)  # of all of them: one may lie in a row that is not shown
+    asked = [
+        claim
+        for claim in claims
+        if options.paper in (None, claim.paper)
+        and (options.dataset is None or options.dataset.casefold() == claim.dataset.casefold())
+        and wanted(options.place, claim.place)
     ]
+    judged = [judge(claim, options.results, contradicted) for claim in asked]
+    return [one for one in judged if wanted(options.verdict, one.title)]
 
 
 def line(judgement: Judgement, width: int) -> str:
