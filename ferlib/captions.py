@@ -272,7 +272,7 @@ def _gains(gains: Sequence[Gain]) -> str:
     if not known:
         return "no pair has run yet."
     places = [g.title.replace(", ", " on ") for g in known]
-    names = [f"{place}, shortened" if g.reduced else place for place, g in zip(places, known, strict=True)]
+    names = [f"{place}{g.remark}" for place, g in zip(places, known, strict=True)]
     up = [name for name, g in zip(names, known, strict=True) if g.low > 0]  # type: ignore[operator]
     down = [name for name, g in zip(names, known, strict=True) if g.high < 0]  # type: ignore[operator]
     return (

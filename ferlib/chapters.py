@@ -17,7 +17,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from ferlib import records, tables, wording
-from ferlib.couples import couple
+from ferlib.couples import LAST, couple, last_epochs
 from ferlib.evaluate import accuracy_interval, holm, mean_interval, paired_clusters, welch
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.forensics import compatible_counts
@@ -268,7 +268,7 @@ def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_s
 
     Each step has one interval and one p, those of `Couple.test`: over the seeds that both rows have, and test images
     (people on CK+). The last column is after Holm's correction over the table; one that has each seed's difference is
-    there where a step has several.
+    there where a step has several. Beside the interval stands what is left without a chosen epoch: `last_epochs`.
     """
     steps = [(rows[0], row) for row in rows[1:]] + list(pairwise(rows[1:]))
     tried = [(a, b, couple(a.id, b.id, results, reading)) for a, b in steps]
@@ -277,12 +277,14 @@ def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_s
     for (a, b, one, test), corrected in zip(found, holm([test["p"] for *_, test in found]), strict=True):
         used = [p for row in (a, b) for p in tables.parts_of(results, row.id) if p["seed"] in one.seeds]
         before, after = printed_accuracy(a), printed_accuracy(b)
+        end = last_epochs(a.id, b.id, results, one.seeds)
         lines.append(
             {
                 "step": f"{a.row} → {b.row}{star(used)}",
                 "published (points)": "–" if before is None or after is None else signed(after - before),
                 "ours (points)": signed(test["mean"]),
                 "95 % interval": f"{test['low']:+.1f} to {test['high']:+.1f}",
+                f"last {LAST} epochs": "–" if end is None else f"{end[0]:+.2f} ± {end[1]:.1f}",
                 "seed by seed": _seed_by_seed(one.gaps),
                 "images": f"{len(one.ids):,}",
                 "p": f"{test['p']:.2g}",

@@ -21,7 +21,7 @@ import pandas as pd
 
 from ferlib import chapters, records, tables, wording
 from ferlib.cost import channels_of
-from ferlib.couples import couple, in_points
+from ferlib.couples import LAST, couple, in_points, last_epochs
 from ferlib.couples import tested as tested_pair
 from ferlib.evaluate import (
     holm,
@@ -297,6 +297,15 @@ class Gain:
     reduced: bool = False
     missing: str = "pair not run yet"  # what stands in the place of ours where there is none
     undertrained: bool = False  # one of the two does not fit even its training images
+    last: float | None = None  # ours over the last epochs, none of them chosen (`ferlib.couples.last_epochs`)
+
+    @property
+    def remark(self) -> str:
+        """What stands behind its name where it counts: that runs were shortened, that it hangs on the epoch."""
+        said = ", shortened" if self.reduced else ""
+        if self.ours is not None and self.last is not None and self.ours * self.last < 0:
+            said += f", but {self.last:+.2f} over the last {LAST} epochs"
+        return said
 
 
 def headline(results: Path | str) -> list[Gain]:
@@ -353,4 +362,5 @@ def gain_of(name: str, without: str, with_: str, results: Path | str) -> Gain:
         len(found.seeds),
         len(found.ids),
         bool(chapters.star(used)),
+        last=end[0] if (end := last_epochs(without, with_, results, found.seeds)) else None,
     )

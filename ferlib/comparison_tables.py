@@ -234,7 +234,7 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> tu
 
 
 def _those(gains: Sequence[Gain]) -> str:
-    names = [g.title.replace(", ", " on ") + (", shortened" if g.reduced else "") for g in gains]
+    names = [g.title.replace(", ", " on ") + g.remark for g in gains]
     return f"{len(gains)} ({'; '.join(names)})" if gains else "none"
 
 

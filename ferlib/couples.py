@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 from ferlib import records, tables
 from ferlib.evaluate import mcnemar_exact, paired_seeds
 from ferlib.experiments import EXPERIMENTS
+
+LAST = 10  # epochs at the end of a run, none of them chosen
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,27 @@ def couple(first: str, second: str, results: Path | str, reading: str = "val_sel
             used.append(seed)
             ids = ids_a
     return Couple(np.array(gaps), ids, tuple(used), EXPERIMENTS[second].dataset) if gaps else None
+
+
+def last_epochs(
+    first: str, second: str, results: Path | str, seeds: Sequence[int]
+) -> tuple[float, float] | None:
+    """Second minus first in the last `LAST` epochs of both: mean and standard deviation over these, in points.
+
+    No epoch is chosen there, so that a step which `couple` finds and this does not hangs on the choice. Over ``seeds``,
+    their mean first. None where a run was shorter.
+    """
+    gaps = []
+    for seed in seeds:
+        ends = []
+        for name in (first, second):
+            (part,) = [p for p in tables.parts_of(results, name) if p["seed"] == seed]
+            ends.append([100 * epoch["test_accuracy"] for epoch in part["history"][-LAST:]])
+        if any(len(end) < LAST for end in ends):
+            return None
+        gaps.append(np.subtract(ends[1], ends[0]))
+    over = np.mean(gaps, axis=0)
+    return float(over.mean()), float(over.std(ddof=1))
 
 
 def tested(gaps: np.ndarray, clusters: np.ndarray) -> dict[str, float]:

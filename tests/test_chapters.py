@@ -247,6 +247,25 @@ def test_a_difference_that_hangs_on_the_choice_of_the_epoch_is_told(tmp_path):
     assert f"difference of {FULL.row} is there" in chapters.epochs_matter([BASELINE, FULL], tmp_path)
 
 
+def test_a_step_stands_beside_that_of_the_last_epochs(tmp_path, monkeypatch):
+    """Ten epochs of 50 % against 5 of 60 and 5 of 40: no difference, 10.5 points up and down; eleven are too many."""
+    from ferlib import couples, tables
+
+    for row in (BASELINE, FULL):
+        record(tmp_path, row.id, **CKPLUS)
+    ends = {BASELINE.id: [0.9] + 10 * [0.5], FULL.id: [0.1] + 5 * [0.6, 0.4]}
+    known = tables.parts_of
+
+    def parts(results, name):
+        return [{**p, "history": [{"test_accuracy": a} for a in ends[name]]} for p in known(results, name)]
+
+    monkeypatch.setattr(tables, "parts_of", parts)
+    (line,) = chapters.steps([BASELINE, FULL], tmp_path).to_dict("records")
+    assert line["last 10 epochs"] == "+0.00 ± 10.5"
+    monkeypatch.setattr(couples, "LAST", 12)
+    assert couples.last_epochs(BASELINE.id, FULL.id, tmp_path, [0]) is None
+
+
 def test_effects_of_selection_seeds_and_sampling(tmp_path):
     for seed, accuracy in enumerate((0.9, 0.8)):
         record(tmp_path, BASELINE.id, seed, accuracy, **CKPLUS)

@@ -484,3 +484,16 @@ def test_names_over_cost_do_not_overlap():
         boxes = [text.get_window_extent() for text in labels]
         assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     plots.close(figure)
+
+
+def test_a_gain_that_hangs_on_the_chosen_epoch_is_told():
+    """Below zero where validation chose, above it over the last epochs; with the same sign nothing is said."""
+    gain = comparison.Gain("A, B", 1.0, -2.0, -3.0, -1.0, 1, reduced=True, last=0.4)
+    assert gain.remark == ", shortened, but +0.40 over the last 10 epochs"
+    assert (
+        "below it in 1 (A on B, shortened, but +0.40 over the last 10 epochs)."
+        in (comparison_tables.landing([gain], {"ckplus": {}, "fer2013": {}})[0])
+    )
+    assert (
+        replace(gain, last=-0.4).remark == ", shortened" and comparison.Gain("A", None, last=1.0).remark == ""
+    )
