@@ -530,7 +530,7 @@ def _each(said: Mapping[str, str]) -> str:
 
 
 def _those(titles: Sequence[str]) -> str:
-    return f" ({listed(titles)})" if titles else ""
+    return f" ({'; '.join(titles)})" if titles else ""  # a title may hold commas
 
 
 def _upper(text: str) -> str:
