@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,9 @@ from ferlib.evaluate import (
 )
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.experiments.comparison import FOLDS, NETWORKS, PAPER
+
+if TYPE_CHECKING:
+    from ferlib.plots import Point
 
 ENOUGH_SEEDS = 3  # below, an answer is provisional
 DATASETS = {"ckplus": "CK+48, folds by subject", "fer2013": "FER2013, official split"}
@@ -160,9 +163,7 @@ def costs(rounds: int = 30) -> dict[str, dict[str, float]]:
     }
 
 
-def points(
-    found: dict[str, Tested], cost: dict[str, dict[str, float]]
-) -> dict[str, list[tuple[str, float, float, float, float, str | None]]]:
+def points(found: dict[str, Tested], cost: dict[str, dict[str, float]]) -> dict[str, list[Point]]:
     """For `plots.pareto`, by the axis of each of `COSTS`, in its unit.
 
     Of each network: title, cost, accuracy (percent) with its bounds, and the twin's title.
@@ -300,12 +301,16 @@ class Gain:
     last: float | None = None  # ours over the last epochs, none of them chosen (`ferlib.couples.last_epochs`)
 
     @property
+    def turns(self) -> str:
+        """That the sign hangs on the chosen epoch, with a comma in front; empty where it does not."""
+        if self.ours is None or self.last is None or self.ours * self.last >= 0:
+            return ""
+        return f", but {self.last:+.2f} over the last {LAST} epochs"
+
+    @property
     def remark(self) -> str:
-        """What stands behind its name where it counts: that runs were shortened, that it hangs on the epoch."""
-        said = ", shortened" if self.reduced else ""
-        if self.ours is not None and self.last is not None and self.ours * self.last < 0:
-            said += f", but {self.last:+.2f} over the last {LAST} epochs"
-        return said
+        """What stands behind its name where it counts: that runs were shortened, and `turns`."""
+        return (", shortened" if self.reduced else "") + self.turns
 
 
 def headline(results: Path | str) -> list[Gain]:

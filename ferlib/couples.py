@@ -72,16 +72,13 @@ def last_epochs(
     No epoch is chosen there, so that a step which `couple` finds and this does not hangs on the choice. Over ``seeds``,
     their mean first. None where a run was shorter.
     """
-    gaps = []
-    for seed in seeds:
-        ends = []
-        for name in (first, second):
-            (part,) = [p for p in tables.parts_of(results, name) if p["seed"] == seed]
-            ends.append([100 * epoch["test_accuracy"] for epoch in part["history"][-LAST:]])
-        if any(len(end) < LAST for end in ends):
-            return None
-        gaps.append(np.subtract(ends[1], ends[0]))
-    over = np.mean(gaps, axis=0)
+    parts = [
+        {p["seed"]: p["history"][-LAST:] for p in tables.parts_of(results, name)} for name in (first, second)
+    ]
+    ends = [[[100 * e["test_accuracy"] for e in by_seed[seed]] for seed in seeds] for by_seed in parts]
+    if any(len(end) < LAST for network in ends for end in network):
+        return None
+    over = np.subtract(ends[1], ends[0]).mean(axis=0)
     return float(over.mean()), float(over.std(ddof=1))
 
 

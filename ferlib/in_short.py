@@ -126,7 +126,7 @@ def _step(gain: Gain) -> str:
     if gain.ours is None:
         missing = gain.missing if "not run" in gain.missing else f"not run: {gain.missing}"
         return f"{gain.title}: {published}{missing}"
-    runs = chapters.some(gain.seeds, "seed") + gain.remark.replace("shortened", "shortened runs")
+    runs = chapters.some(gain.seeds, "seed") + (", shortened runs" if gain.reduced else "") + gain.turns
     return (
         f"{gain.title}: {published}ours {chapters.signed(gain.ours)} points "
         f"[{gain.low:+.1f}, {gain.high:+.1f}] ({runs})"

@@ -248,7 +248,7 @@ def test_a_difference_that_hangs_on_the_choice_of_the_epoch_is_told(tmp_path):
 
 
 def test_a_step_stands_beside_that_of_the_last_epochs(tmp_path, monkeypatch):
-    """Ten epochs of 50 % against 5 of 60 and 5 of 40: no difference, 10.5 points up and down; eleven are too many."""
+    """Ten epochs of 50 % against 5 of 60 and 5 of 40: no difference, 10.5 points up and down; twelve are too many."""
     from ferlib import couples, tables
 
     for row in (BASELINE, FULL):
