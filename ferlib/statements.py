@@ -23,6 +23,11 @@ class Matrix(NamedTuple):
         support = self.counts.sum(axis=1)
         return {c: 100 * self.counts[i, i] / support[i] for i, c in enumerate(self.classes) if support[i]}
 
+    def correct(self) -> dict[str, float]:
+        """Number of images that are recognised, the diagonal; of the classes that have images."""
+        support = self.counts.sum(axis=1)
+        return {c: float(self.counts[i, i]) for i, c in enumerate(self.classes) if support[i]}
+
     def mistaken(self, name: str) -> list[tuple[int, str]]:
         """Classes that images of ``name`` are wrongly taken for, with counts, the most frequent first."""
         row = self.counts[self.classes.index(name)]
@@ -116,24 +121,35 @@ def mistaken_only(*names: str) -> Test:
 
 def recalled_best(*names: str) -> Test:
     """No other class has a higher recall than any of ``names``; None where all classes are alike."""
-    return lambda m: _extreme(m, names, -1, "highest")
+    return lambda m: _extreme(m.recall(), names, -1, "highest", "{:.1f} %")
 
 
 def recalled_worst(*names: str) -> Test:
     """No other class has a lower recall than any of ``names``; None where all classes are alike."""
-    return lambda m: _extreme(m, names, 1, "lowest")
+    return lambda m: _extreme(m.recall(), names, 1, "lowest", "{:.1f} %")
 
 
-def _extreme(matrix: Matrix, names: Sequence[str], sign: int, word: str) -> tuple[bool | None, str]:
-    recall = matrix.recall()
-    if len({*recall.values()}) == 1:
-        return None, f"all alike ({max(recall.values()):.1f} %)"
-    ranked = sorted(recall, key=lambda c: sign * recall[c])
-    tied = [c for c in ranked if recall[c] == recall[ranked[len(names) - 1]]]
+def most_correct(name: str) -> Test:
+    """No other class has more correct images, by number, than ``name``; None where all classes are alike."""
+    return lambda m: _extreme(m.correct(), (name,), -1, "most", "{:,.0f}")
+
+
+def fewest_correct(name: str) -> Test:
+    """No other class has fewer correct images, by number, than ``name``; None where all classes are alike."""
+    return lambda m: _extreme(m.correct(), (name,), 1, "fewest", "{:,.0f}")
+
+
+def _extreme(
+    values: Mapping[str, float], names: Sequence[str], sign: int, word: str, shape: str
+) -> tuple[bool | None, str]:
+    if len({*values.values()}) == 1:
+        return None, f"all alike ({shape.format(max(values.values()))})"
+    ranked = sorted(values, key=lambda c: sign * values[c])
+    tied = [c for c in ranked if values[c] == values[ranked[len(names) - 1]]]
     shown = dict.fromkeys([*ranked[: len(names)], *tied])
-    inside = max(sign * recall[c] for c in names)
-    holds = all(sign * recall[c] >= inside for c in ranked if c not in names)
-    return holds, f"{word}: " + ", ".join(f"{c} ({recall[c]:.1f} %)" for c in shown)
+    inside = max(sign * values[c] for c in names)
+    holds = all(sign * values[c] >= inside for c in ranked if c not in names)
+    return holds, f"{word}: " + ", ".join(f"{c} ({shape.format(values[c])})" for c in shown)
 
 
 def recalled_in_order(*names: str) -> Test:

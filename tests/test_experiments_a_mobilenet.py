@@ -104,7 +104,7 @@ def test_our_own_rows():
         for net in NETS:
             for suffix in ("scratch", "scratch48", "scratch96"):
                 assert ROW[f"{dataset}-{net}-{suffix}"].published == ROW[f"{dataset}-{net}"].published
-    for change in ("no_center", "no_attention", "no_linear"):
+    for change in ("no_center", "no_attention", "no_linear", "linear_all"):
         for suffix in ("", "-scratch", "-scratch48", "-scratch96"):
             assert f"ferplus-{change}{suffix}" in ROW
     for fold in range(5):
@@ -112,7 +112,7 @@ def test_our_own_rows():
             for net in (*NETS, "no_center", "no_attention", "no_linear", "linear_all"):
                 options = ROW[f"ckplus-{net}-scratch{size}-grouped{fold}"].dataset_options
                 assert options == {"protocol": "subjects", "folds": 5, "fold": fold}
-    assert len(PAPERS) == 8 and len(ROWS) == 28 + 16 + 2 * (4 + 3 + 1) * (1 + 5)
+    assert len(PAPERS) == 8 and len(ROWS) == 32 + 16 + 2 * (4 + 3 + 1) * (1 + 5)
 
 
 @pytest.mark.parametrize("row", OURS, ids=lambda row: row.id)

@@ -14,16 +14,16 @@ from ferlib.claims.curves import Part, curve, epochs_to_level, falls
 from ferlib.data import fer2013
 from ferlib.statements import (
     Test,
+    fewest_correct,
     more_correct_than,
-    recalled_best,
-    recalled_worst,
+    most_correct,
     taken_for,
 )
 
 OF_BOTH: dict[str, Test] = {
-    "happy-best": recalled_best("happy"),
+    "happy-best": most_correct("happy"),
     "happy-over-400": more_correct_than("happy", 400),
-    "disgust-worst": recalled_worst("disgust"),
+    "disgust-worst": fewest_correct("disgust"),
     "disgust-as-angry-fear": taken_for("disgust", "angry", "fear", both=True),
 }
 STATEMENTS: dict[str, Test] = {

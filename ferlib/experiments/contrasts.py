@@ -147,6 +147,18 @@ CONTRASTS = (
         "msca_resnet-ckplus-one_sided",
         "rotations to both sides, not to one",
     ),
+    Contrast(
+        "detail",
+        "msca_resnet-ckplus-one_pool",
+        "msca_resnet-ckplus-se_bn",
+        "one max-pool between the units, not two",
+    ),
+    Contrast(
+        "detail",
+        "se_cnn-se",
+        "se_cnn-se-keras_plateau",
+        "the rate halved after 3 epochs without improvement, not a tenth after 10",
+    ),
     Contrast("detail", "msca_resnet-ckplus-width96", "msca_resnet-ckplus-width32", "96 filters, not 32"),
     Contrast(
         "labels",

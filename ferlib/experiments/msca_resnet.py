@@ -13,18 +13,22 @@ WANG_ASSUMED = {
     "take. 32, 48 and 96 have rows of their own on CK+.",
     "variant.kernels": "Not printed. Branches 1x1, 3x3, 5x5 and a 3x3 max-pool with 1x1 convolutions, in the shares "
     "of inception (3a) of Szegedy et al. (CVPR 2015, Table 1), the module that section 2.2 improves on.",
-    "variant.join": "Sections 1 and 2.2 put batch normalisation and SENet 'in parallel', no word on what joins them. "
-    "Their outputs are added, which keeps the four rows of Table 3 equally wide.",
+    "variant.join": "Section 2.2 puts batch normalisation and SENet 'in parallel', no word on what joins them; section "
+    "1 can be read as both in parallel to the Inception module. To each other: their outputs are added, which keeps "
+    "the four rows of Table 3 equally wide.",
     "variant.se": "Section 2.2 can be read as one SE block for each branch or one over all. One over all: with "
     "ratio 8 the narrow branches would have bottlenecks of a single unit.",
     "variant.unit_kernel": "Not printed. 3x3 for the convolution after the module, a 3x3 first convolution with a "
-    "2x2 max-pool, 2x2 max-pools between the units.",
+    "2x2 max-pool.",
+    "variant.pools": "Section 2.3: 'There is a maximum pooling layer in the middle' of the three units. Read as one "
+    "between each two, 2x2. A single one, behind the first unit, has a row of its own on CK+.",
     "variant.skip": "Not printed. The identity, and a linear 1x1 convolution where the widths differ (reference 13).",
     "variant.relu": "Not printed. After the first convolution, the 1x1 reductions, the joined module and the sum.",
     "variant.norm": "No constants printed. Keras' momentum 0.99 and epsilon 1e-3.",
-    "loss_options.over": "What n counts in Eq. 4 is not said. Images: one cosine over all labels and predictions of a "
-    "batch. Counting classes gives one cosine for each image, as TensorFlow's loss of that name has it; a row of "
-    "its own.",
+    "loss_options.over": "What n counts in Eq. 4 is not said. Images, which a superscript (i) usually numbers: one "
+    "cosine over all labels and predictions of a batch. Counting classes gives one cosine for each image, as "
+    "TensorFlow's loss of that name has it, which the words under Eq. 4 and the framework suit better; a row of its "
+    "own on each dataset.",
     "schedule.until": "Table 1 starts at epoch 0, so its first rate lasts 81 epochs. Section 3.3's attenuation factor "
     "0.1 is the step of Table 1 (its last one is 0.5), no further decay.",
     "optimiser.eps": "Not printed. 1e-7, the default of Keras' Adam.",
@@ -243,6 +247,17 @@ _CKPLUS_ROWS = (
             **_CKPLUS.assumed,
             "augmentation.rotation": "Section 3.1 prints [0, 10] degrees and no direction. To the letter: one side, "
             "counter-clockwise.",
+        },
+    ),
+    _row(
+        _CKPLUS,
+        "one_pool",
+        row="Our method (one max-pool between the units)",
+        variant={**_CKPLUS.variant, "pools": 1},
+        assumed={
+            **_CKPLUS.assumed,
+            "variant.pools": "Section 2.3 has 'a maximum pooling layer in the middle' of the three units. To the "
+            "letter: one, behind the first, 2x2.",
         },
     ),
     *(

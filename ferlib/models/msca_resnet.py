@@ -135,7 +135,7 @@ class ResidualUnit(nn.Module):
 
 
 class MSCAResNet(nn.Module):
-    """Convolution, pool, SE, three residual units with max-pools between, average, dense (Figure 4).
+    """Convolution, pool, SE, three residual units with max-pools between, average, dense (section 2.3).
 
     F. Wang, H. Zhang, "Multiscale convolutional attention-based residual network expression
     recognition", Journal of Internet Technology 24(5), 2023, doi:10.53106/160792642023092405015.
@@ -158,17 +158,14 @@ class MSCAResNet(nn.Module):
     se, bn : the columns of Table 3, SENet and BN in the multi-scale convolution module; its rows 1-4 are
         (False, False), (True, False), (False, True), (True, True). The SE modules of Figures 3 and 4 and
         the batch normalisation of Figure 3 stay in all four. ``se=True`` or ``'module'`` is one SE block
-        over all branches together, ``'branch'`` one for each. Section 2.2 can be read either way; with
-        ratio 8 the narrow branches of the latter have bottlenecks of a single unit, and only the former
-        weighs scales against each other.
+        over all branches together, ``'branch'`` one for each. Section 2.2 can be read either way.
     join : what "in parallel" (sections 1, 2.2) joins: ``'add'`` both outputs, ``'concat'``, or
-        ``'series'``, batch normalisation first. Not printed; a sum keeps the four rows of Table 3 equally
-        wide, so that they differ in one factor. Without effect unless both are there.
-    width : filters of the first convolution and of unit1; unit2 has 2 width, unit3 4 width. A multiple
-        of 16. Not printed.
+        ``'series'``, batch normalisation first. Not printed. Without effect unless both are there.
+    pools : max-pools between the units: 2, or 1 behind the first. Section 2.3 has "a maximum pooling layer
+        in the middle".
+    width : filters of the first convolution and unit1, a multiple of 16; unit2 has 2 width, unit3 4 width.
     kernels : of the module's two large branches. Not printed; Szegedy et al.'s.
-    unit_kernel : of the convolution after the module. Not printed; 3 is He et al.'s, 1 that of
-        Inception-ResNet.
+    unit_kernel : of the convolution after the module. Not printed; 3 is He et al.'s.
     ratio : reduction of every SE bottleneck, section 2.1.
 
     ``model(x)`` returns logits (N, classes) and a dict: ``features`` (N, 4 width), ``aux`` (empty list),
@@ -189,13 +186,15 @@ class MSCAResNet(nn.Module):
         kernels: Sequence[int] = (3, 5),
         unit_kernel: int = 3,
         ratio: int = 8,
+        pools: int = 2,
     ) -> None:
         super().__init__()
         place = {True: "module", False: "none"}[se] if isinstance(se, bool) else se
-        check(place, join, width, [*kernels, unit_kernel], ratio, size)
+        check(place, join, width, [*kernels, unit_kernel], ratio, size, pools)
         module = {"kernels": kernels, "se": place, "bn": bn, "join": join}
         self.conv = nn.Conv2d(channels, width, 3, padding=1)
         self.pool = nn.MaxPool2d(2)
+        self.last_pool = self.pool if pools == 2 else nn.Identity()
         self.attention = Recalibrate(SEBlock(width, ratio))
         self.unit1 = ResidualUnit(width, width, kernel=unit_kernel, ratio=ratio, **module)
         self.unit2 = ResidualUnit(width, 2 * width, kernel=unit_kernel, ratio=ratio, **module)
@@ -207,7 +206,7 @@ class MSCAResNet(nn.Module):
         x, stem = self.attention(self.pool(torch.relu(self.conv(x))))
         x, first = self.unit1(x)
         x, second = self.unit2(self.pool(x))
-        x, third = self.unit3(self.pool(x))
+        x, third = self.unit3(self.last_pool(x))
         features = global_average(x)
         gates = {"stem": stem, "unit1": first, "unit2": second, "unit3": third}
         attention = {f"{place}.{k}": v for place, found in gates.items() for k, v in found.items()}
@@ -232,7 +231,7 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
-def check(se: str, join: str, width: int, kernels: Sequence[int], ratio: int, size: int) -> None:
+def check(se: str, join: str, width: int, kernels: Sequence[int], ratio: int, size: int, pools: int) -> None:
     """ValueError for what cannot be built."""
     if se not in SE_PLACES:
         raise ValueError(f"se must be one of {', '.join(SE_PLACES)}, True or False, not {se!r}")
@@ -245,5 +244,7 @@ def check(se: str, join: str, width: int, kernels: Sequence[int], ratio: int, si
     narrowest = width // 8 if se == "branch" else width
     if not 1 <= ratio <= narrowest:
         raise ValueError(f"ratio must be 1 to {narrowest} for se={se!r} and width={width}, not {ratio!r}")
+    if pools not in (1, 2):
+        raise ValueError(f"pools must be 1 or 2, not {pools!r}")
     if size < 8:
         raise ValueError(f"size must be at least 8 pixels, not {size!r}")
