@@ -250,7 +250,10 @@ def readings(frame: pd.DataFrame) -> str:
     said = []
     for _, line in there.iterrows():
         known = [column for column in columns if not np.isnan(line[column])]
-        sizes = [f"{line[column] - line['published']:+.1f} ({column})" for column in known]
+        short = {"other people": REDUCED} if "reduced" in line["runs of other people"] else {}
+        sizes = [
+            f"{line[column] - line['published']:+.1f} ({column}{short.get(column, '')})" for column in known
+        ]
         star = REDUCED if line["network"].endswith(REDUCED) else ""
         said.append(f"{line['paper']} on {line['dataset']}{star} {', '.join(sizes)}")
     return f"Distance to the published accuracy, in points: {'; '.join(said)}." if said else ""

@@ -56,6 +56,16 @@ def say(text: str | Iterable[str]) -> None:
         display(Markdown("\n\n".join(typeset(paragraph) for paragraph in said)))
 
 
+def source(*parts: type) -> None:
+    """Show the library's own lines of classes, so that a chapter's equations stand beside the code that runs."""
+    from inspect import getsource
+
+    blocks = [
+        f"`{part.__module__}.{part.__name__}`\n\n```python\n{getsource(part).rstrip()}\n```" for part in parts
+    ]
+    display(Markdown("\n\n".join(blocks)))
+
+
 def rows_of(paper: str, *, table: str | None = None, dataset: str | None = None) -> list[Experiment]:
     """The rows of a paper whose cell stands in ``table`` (a part of the name will do) and on ``dataset``."""
     return [
@@ -283,7 +293,9 @@ def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_s
                 "step": f"{a.row} → {b.row}{star(used)}",
                 "published (points)": "–" if before is None or after is None else signed(after - before),
                 "ours (points)": signed(test["mean"]),
-                "95 % interval": f"{test['low']:+.1f} to {test['high']:+.1f}",
+                "95 % interval": f"{test['low']:+.1f} to {test['high']:+.1f}"
+                if one.gaps.any()
+                else "no image differs",
                 f"last {LAST} epochs": "–" if end is None else f"{end[0]:+.2f} ± {end[1]:.1f}",
                 "seed by seed": _seed_by_seed(one.gaps),
                 "images": f"{len(one.ids):,}",
@@ -331,8 +343,8 @@ def by_subject(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
     """Random split against folds by subject: one line for each row that has its folds' records.
 
     ``rows`` are split by frames; their folds are the rows ``<id>-grouped<k>``. The pooled accuracy is over the
-    test images of all folds, with a 95 % interval that resamples subjects, not frames, of which those of one
-    sequence are nearly alike.
+    test images of all folds, with the 95 % interval of `accuracy_interval`, which counts people: frames of one sequence
+    are nearly alike.
     """
     lines = []
     for row in rows:

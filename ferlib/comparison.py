@@ -9,7 +9,7 @@ Where a network has several seeds, intervals and tests count the spread of the s
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -56,6 +56,9 @@ class Tested:
     seeds: tuple[int, ...]
     reduced: bool
     fitted: float  # accuracy on its own training images, mean over seeds and folds
+    ends: (
+        np.ndarray
+    )  # (seeds, LAST): accuracy in the last epochs, none of them chosen; nan where a run was shorter
 
     @property
     def accuracy(self) -> float:
@@ -103,7 +106,18 @@ def pooled(
     reduced = any(chapters.star([found[seed]]) for found in parts for seed in seeds)
     chosen = [found[seed]["result"]["val_selected"] for found in parts for seed in seeds]
     fitted = float(np.mean([result["train"]["accuracy"] for result in chosen]))
-    return Tested(name, ids, clusters, np.array(correct), folds, tuple(seeds), reduced, fitted)
+    ends = np.array([_ends([found[seed] for found in parts]) for seed in seeds])
+    return Tested(name, ids, clusters, np.array(correct), folds, tuple(seeds), reduced, fitted, ends)
+
+
+def _ends(parts: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Accuracy over the test images of all folds in the last epochs of each, (LAST,)."""
+    histories = [part["history"][-LAST:] for part in parts]
+    if any(len(history) < LAST for history in histories):
+        return np.full(LAST, np.nan)
+    images = [part["result"]["val_selected"]["n"] for part in parts]
+    each = [[epoch["test_accuracy"] for epoch in history] for history in histories]
+    return np.asarray(np.average(each, axis=0, weights=images))
 
 
 def everything(dataset: str, results: Path | str) -> dict[str, Tested]:
@@ -190,17 +204,26 @@ def shared_gaps(first: Tested, second: Tested, seeds: Sequence[int]) -> np.ndarr
     return np.asarray(after.astype(float) - before)
 
 
+def at_the_end(first: Tested, second: Tested, seeds: Sequence[int]) -> float:
+    """Second minus first in points over the last `LAST` epochs, as `ferlib.couples.last_epochs`; nan where shorter."""
+    before, after = (np.mean([one.ends[one.seeds.index(s)] for s in seeds]) for one in (first, second))
+    return float(100 * (after - before))
+
+
 def difference(first: Tested, second: Tested) -> dict[str, float] | None:
     """Second minus first over the seeds they share, in points, with bounds and p; None without a common seed.
 
-    None, too, where one was shortened and the other was not: that would be a difference of training.
+    ``last`` is what is left without a chosen epoch, `at_the_end`. None, too, where one was shortened and the other was
+    not: that would be a difference of training.
     """
     seeds = sorted(set(first.seeds) & set(second.seeds))
     if not seeds or first.reduced != second.reduced or not np.array_equal(first.ids, second.ids):
         return None
     gaps = shared_gaps(first, second, seeds)
     found = tested_pair(gaps, first.clusters)
-    return {**found, "seeds": float(len(seeds)), "positive": float(np.sum(gaps.mean(1) > 0))}
+    positive = float(np.sum(gaps.mean(1) > 0))
+    last = at_the_end(first, second, seeds)
+    return {**found, "seeds": float(len(seeds)), "positive": positive, "last": last}
 
 
 @dataclass(frozen=True)
@@ -227,8 +250,8 @@ def overall(
     """Gain of attention (points) averaged over the networks with a twin: their number, and `paired_seeds` of the mean.
 
     Over the seeds that all of them share, for these networks, not for others, and of these over the pairs that both
-    reach an accuracy of ``fitted`` on their training images and were not shortened, ``among`` these networks. None
-    without two pairs and a common seed.
+    reach an accuracy of ``fitted`` on their training images and were not shortened, ``among`` these networks.
+    ``last`` is the mean `at_the_end`. None without two pairs and a common seed.
     """
     couples = [(found[t], found[name]) for name, (*_, t) in NETWORKS.items() if t in found and name in found]
     couples = [pair for pair in couples if pair[1].name in among]
@@ -240,12 +263,18 @@ def overall(
     if not seeds or any(not np.array_equal(one.ids, every[0].ids) for one in every):
         return None
     gaps = np.mean([shared_gaps(without, with_, seeds) for without, with_ in couples], axis=0)
-    return len(couples), in_points(paired_seeds(gaps, every[0].clusters))
+    last = float(np.mean([at_the_end(without, with_, seeds) for without, with_ in couples]))
+    return len(couples), {**in_points(paired_seeds(gaps, every[0].clusters)), "last": last}
 
 
-def across(found: dict[str, Tested]) -> tuple[float, float]:
-    """95 % t interval (points) of the mean gain over the whole pairs as a sample of networks; nan below two."""
-    means = [one.test["mean"] for one in against_twins(found) if not found[one.name].reduced]
+def across(found: dict[str, Tested], fitted: float = 0.0) -> tuple[float, float]:
+    """95 % t interval (points) of the mean gain over the pairs of `overall` as a sample of networks; nan below two."""
+    means = [
+        one.test["mean"]
+        for one in against_twins(found)
+        if not found[one.name].reduced
+        and min(found[n].fitted for n in (one.name, NETWORKS[one.name][3]) if n) >= fitted
+    ]
     if len(means) < 2:
         return float("nan"), float("nan")
     return student_interval(means)
@@ -309,8 +338,11 @@ class Gain:
 
     @property
     def remark(self) -> str:
-        """What stands behind its name where it counts: that runs were shortened, and `turns`."""
-        return (", shortened" if self.reduced else "") + self.turns
+        """What stands behind its name where it counts: single or shortened runs, and `turns`."""
+        runs = "one shortened run each" if self.reduced else "one run each"
+        if self.seeds > 1:
+            runs = "shortened" if self.reduced else ""
+        return (f", {runs}" if runs else "") + self.turns
 
 
 def headline(results: Path | str) -> list[Gain]:
@@ -343,6 +375,7 @@ def alike(found: dict[str, Tested], dataset: str) -> list[Gain]:
                 seeds=int(test["seeds"]),
                 n=len(one.ids),
                 reduced=one.reduced or other.reduced,
+                last=None if np.isnan(test["last"]) else test["last"],
             )
         gains.append(gain)
     return gains
@@ -355,7 +388,9 @@ def gain_of(name: str, without: str, with_: str, results: Path | str) -> Gain:
     published = None if None in printed else float(printed[1] or 0) - float(printed[0] or 0)
     found = couple(without, with_, results)
     if found is None:
-        return Gain(name, published, missing="licensed data" if rows[1].dataset == "rafdb" else Gain.missing)
+        from ferlib.claims.verdicts import RUN, missing
+
+        return Gain(name, published, missing="licensed data" if missing(rows[1]) == RUN[0] else Gain.missing)
     used = [p for row in rows for p in tables.parts_of(results, row.id) if p["seed"] in found.seeds]
     test = found.test()
     return Gain(

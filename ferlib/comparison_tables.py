@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from ferlib import chapters, tables
 from ferlib.comparison import (
@@ -23,9 +24,11 @@ from ferlib.comparison import (
     overall,
     pooled,
     rows_of,
+    shared_gaps,
     title,
 )
-from ferlib.evaluate import average_ranks, variance_split
+from ferlib.couples import LAST, in_points
+from ferlib.evaluate import average_ranks, paired_seeds, variance_split
 from ferlib.experiments import EXPERIMENTS
 from ferlib.experiments.comparison import NETWORKS
 
@@ -84,13 +87,17 @@ def summary(found: dict[str, Tested], cost: dict[str, dict[str, float]]) -> pd.D
 
 
 def gains(found: dict[str, Tested]) -> pd.DataFrame:
-    """Attention against its twin, network by network; p also after Holm's correction over the table."""
+    """Attention against its twin, network by network; p also after Holm's correction over the table.
+
+    Beside the interval stands what is left without a chosen epoch: `ferlib.comparison.at_the_end`.
+    """
     return pd.DataFrame(
         [
             {
                 "network": title(one.name),
                 "network minus twin (points)": chapters.signed(one.test["mean"]),
                 "95 % interval (points)": f"{one.test['low']:+.1f} to {one.test['high']:+.1f}",
+                f"last {LAST} epochs": "–" if np.isnan(one.test["last"]) else f"{one.test['last']:+.2f}",
                 "p": f"{one.test['p']:.2g}",
                 "after Holm": f"{one.corrected:.2g}",
                 "seeds in favour": f"{one.test['positive']:.0f} of {one.test['seeds']:.0f}",
@@ -126,16 +133,13 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
         said.append(
             f"Over the {mean[0]} {which} the networks with attention lie on average "
             f"{abs(mean[1]['mean']):.2f} points {side} their twins "
-            f"({mean[1]['low']:+.1f} to {mean[1]['high']:+.1f}, p = {mean[1]['p']:.2g})."
+            f"({mean[1]['low']:+.1f} to {mean[1]['high']:+.1f}, p = {mean[1]['p']:.2g}; {_last(mean[1])})."
         )
-        if slow and (whole := overall(found)) is not None:
-            n, every = whole
-            low, high = across(found)
-            said.append(
-                f"Over all {n} whole pairs the mean is {chapters.signed(every['mean'])} points "
-                f"({every['low']:+.1f} to {every['high']:+.1f} for these {n}). With the pairs as a sample of networks, "
-                f"whose gains differ this much, it is known to within {low:+.1f} to {high:+.1f} only."
-            )
+        low, high = across(found, FITTED[dataset])
+        said.append(
+            f"That is of these networks; as a sample of others, whose gains would differ as theirs do, they tell the "
+            f"mean to within {low:+.1f} to {high:+.1f}."
+        )
     if by_attention := [title(one.name) for one in tests if one.name in ALONE]:
         verb = "differs from its twin" if len(by_attention) == 1 else "differ from their twins"
         rest = "; the other twins lack more than that" if len(tests) > len(by_attention) else ""
@@ -144,7 +148,7 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
             test = mean[1]
             text += (
                 f", on average by {chapters.signed(test['mean'])} points ({test['low']:+.1f} to "
-                f"{test['high']:+.1f}, p = {test['p']:.2g})"
+                f"{test['high']:+.1f}, p = {test['p']:.2g}; {_last(test)})"
             )
         said.append(f"{text}{rest}.")
     if wait := sum(twin is not None for *_, twin in NETWORKS.values()) - len(tests):
@@ -195,42 +199,38 @@ def _upper(text: str) -> str:
 def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> tuple[str, str]:
     """The answer in three sentences: the papers' own protocols, attention alone under one protocol, what follows.
 
-    Then what the figure has beside it: the mean of all pairs, and the pairs that are in none; empty where nothing.
+    Then what the figure has beside it: the pairs that are in no mean; empty where nothing.
     """
     published = sorted(gain.published for gain in gains if gain.published is not None)
     have = [gain for gain in gains if gain.ours is not None]
     clear, against = [g for g in have if (g.low or 0) > 0], [g for g in have if (g.high or 0) < 0]
     short = sum(gain.reduced for gain in have)
     own = (
-        f"The papers print gains of {published[0]:.2f} to {published[-1]:.2f} points; of these {len(gains)} steps we "
-        f"have run {len(have)} under the papers' own protocols"
-        + (f" ({short} of them shortened)" if short else "")
-        + f": the gain is beyond chance above zero in {_those(clear)} and below it in {_those(against)}."
+        f"The papers print gains of {published[0]:.2f} to {published[-1]:.2f} points; of their {len(gains)} steps to "
+        f"attention {len(have)} {'has' if len(have) == 1 else 'have'} run here under the papers' own protocols"
+        + (f" ({short} shortened)" if short else "")
+        + f". Beyond the chance of test images the gain lies above zero in {_those(clear)}, below it in "
+        f"{_those(against)}."
     )
     alone, every = _means(found, ALONE), _means(found, tuple(NETWORKS))
     if not every and not alone:
         return f"{own} No two networks have run with their twins under one protocol yet.", ""
-    said = []
     if alone:
         names = chapters.listed(_plain(name) for name in ALONE)
         trained = (
             f"Trained alike, {names}, which differ from their twins in attention alone, gain on average "
-            f"{_sizes(alone)} (95 % intervals)."
+            f"{_sizes(alone)} (95 % intervals; over the last {LAST} epochs, where none is chosen, {_lasts(alone)})."
         )
-        if more := _with_more(
-            {name: mean for name, mean in every.items() if mean[0] > alone.get(name, (0,))[0]}
-        ):
-            said.append(f"With the pairs whose twins lack more than attention the mean difference is {more}.")
     else:
         trained = (
             f"Trained alike, the networks with attention differ from their twins by {_with_more(every)}."
         )
-    held = _held(gains, alone)
+    held = _held(gains, alone, found)
     seeds = {len(t.seeds) for name in every or alone for t in found[name].values() if not t.reduced}
     if min(seeds) < ENOUGH_SEEDS:
         few = f"{chapters.some(min(seeds), 'seed')} {'each' if len(seeds) == 1 else 'of some networks'}"
         held = held.removesuffix(".") + f"; with {few} this is provisional."
-    return f"{own} {trained} {held}", " ".join(filter(None, [*said, _left_out(found, every)]))
+    return f"{own} {trained} {held}", _left_out(found, every)
 
 
 def _those(gains: Sequence[Gain]) -> str:
@@ -246,30 +246,27 @@ def _means(found: Mapping[str, dict[str, Tested]], among: Sequence[str]) -> Mean
     return {name: mean for name, mean in means.items() if mean is not None}
 
 
-def _held(gains: Sequence[Gain], alone: Means) -> str:
-    """What follows for attention alone, beside the gains that the papers print for the same networks."""
+def _held(gains: Sequence[Gain], alone: Means, found: Mapping[str, dict[str, Tested]]) -> str:
+    """What follows for attention alone; of each network, whether the gain that its paper prints is excluded here."""
     if not alone:
         return "Whether attention alone helps cannot be said yet."
     if shown := [name for name, (_, test) in alone.items() if test["low"] > 0]:
         return f"So attention is shown to help on {chapters.listed(DATASETS[name] for name in shown)}."
-    networks = {_plain(name) for name in ALONE}
-    fates = []
-    for name, (_, test) in alone.items():
+    fates: dict[bool, list[str]] = {}
+    for name in alone:
         place = _place(name).removesuffix("48")  # CK+48 is CK+ in the papers
-        printed = [
-            gain.published
-            for gain in gains
-            if gain.published is not None
-            and gain.title.split(",")[0] in networks
-            and gain.title.endswith(f", {place}")
-        ]
-        if printed:
-            values = chapters.listed(f"{value:+.2f}" for value in printed)
-            fates.append(
-                f"{values} printed on {place} {'is' if len(printed) == 1 else 'are'} "
-                + ("excluded" if test["high"] < min(printed) else "not excluded")
-            )
-    return "So attention is not shown to help" + (f"; {chapters.listed(fates)}." if fates else ".")
+        published = {gain.title: gain.published for gain in gains}
+        for one in against_twins(found[name]):
+            printed = published.get(f"{_plain(one.name)}, {place}")
+            if one.name in ALONE and printed is not None:
+                text = f"{printed:+.2f} printed for {_plain(one.name)} on {place}"
+                text += f" (its own pair here: {_bounded(one.test)})"
+                fates.setdefault(one.test["high"] < printed, []).append(text)
+    said = [
+        f"{chapters.listed(texts)} {'is' if len(texts) == 1 else 'are'} {'excluded' if out else 'not excluded'}"
+        for out, texts in sorted(fates.items())
+    ]
+    return "So attention is not shown to help" + (f"; {'; '.join(said)}." if said else ".")
 
 
 def unfitted(found: dict[str, Tested], dataset: str) -> list[Against]:
@@ -313,6 +310,14 @@ def _sizes(means: Means) -> str:
     return " and ".join(f"{_bounded(test)} points on {_place(name)}" for name, (_, test) in means.items())
 
 
+def _last(test: Mapping[str, float]) -> str:
+    return f"{chapters.signed(test['last'])} over the last {LAST} epochs"
+
+
+def _lasts(means: Means) -> str:
+    return " and ".join(chapters.signed(test["last"]) for _, test in means.values())
+
+
 def _with_more(means: Means) -> str:
     return " and ".join(
         f"{_bounded(test)} points on {_place(name)} ({pairs} pairs)" for name, (pairs, test) in means.items()
@@ -347,6 +352,20 @@ def together(tests: Sequence[Against]) -> str:
         f"of {len(tests)} networks with a twin, the interval of the difference, before any correction, lies above zero "
         f"for {above}, below it for {below}; clear after the correction for several tests: {held}."
     )
+
+
+def shown_from(found: dict[str, Tested]) -> str:
+    """Which true gain each pair shows with a chance of 80 %, two-sided at 5 %, in a sentence; empty without a pair.
+
+    By the standard error that its own interval has: people count as a whole, and several seeds with their spread.
+    """
+    z = norm.ppf(0.975)
+    sizes = {
+        title(one.name): (z + norm.ppf(0.8)) * (one.test["high"] - one.test["low"]) / (2 * z)
+        for one in against_twins(found)
+    }
+    each = [f"{size:.1f} points ({name})" for name, size in sorted(sizes.items(), key=lambda item: item[1])]
+    return f"A true gain is shown with a chance of 80 % from {chapters.listed(each)} on." if each else ""
 
 
 def by_fold(found: dict[str, Tested]) -> pd.DataFrame:
@@ -475,13 +494,12 @@ OWN_FOLDS = {
 }
 
 
-def own_difference(
+def own_pair(
     pair: tuple[str, str], results: Path | str, reading: str = "val_selected"
-) -> tuple[dict[str, float], bool] | None:
-    """Attention minus none on CK+48 by subject under the paper's own settings, and whether runs were shortened.
+) -> tuple[Tested, Tested] | None:
+    """Both networks of one of `OWN_FOLDS` on CK+48 by subject, under the paper's own settings; None where one lacks.
 
-    ``pair`` is one of `OWN_FOLDS`, the difference that of `comparison.difference`, ``reading`` that of
-    `comparison.pooled`. None where the two networks have no common seed in all folds.
+    ``reading`` is that of `comparison.pooled`.
     """
     first, second = (
         pooled(
@@ -492,31 +510,69 @@ def own_difference(
         )
         for i in pair
     )
-    if first is None or second is None or (test := difference(first, second)) is None:
+    return None if first is None or second is None else (first, second)
+
+
+def own_difference(
+    pair: tuple[str, str], results: Path | str, reading: str = "val_selected"
+) -> tuple[dict[str, float], bool] | None:
+    """`comparison.difference` of `own_pair`, attention minus none, and whether runs were shortened; None without."""
+    if (both := own_pair(pair, results, reading)) is None or (test := difference(*both)) is None:
         return None
-    return test, first.reduced or second.reduced
+    return test, any(one.reduced for one in both)
 
 
 def own_folds(found: Mapping[str, Tested], results: Path | str) -> str:
-    """The differences of `OWN_FOLDS` on CK+48 by subject beside those of the common protocol; empty where none."""
+    """The differences of `OWN_FOLDS` on CK+48 by subject beside those of the common protocol; empty where none.
+
+    Both are of the same frames, so how far they lie apart is tested frame by frame, people as a whole; with the epoch
+    that validation chose and with each run's best test epoch.
+    """
     said = []
     for name, pairs in OWN_FOLDS.items():
         own, shortened = own_difference(pairs[-1], results) or (None, False)
         here = next((one.test for one in against_twins(dict(found)) if one.name == name), None)
         if own is None or here is None:
             continue
-        overlap = own["low"] <= here["high"] and here["low"] <= own["high"]
         runs = chapters.some(int(own["seeds"]), "seed") + (", shortened runs" if shortened else "")
-        said.append(
+        text = (
             f"{_plain(name)}, on the same people under its paper's own settings: {_bounded(own)} points ({runs}), "
-            f"here {_bounded(here)} ({chapters.some(int(here['seeds']), 'seed')}): "
-            + (
-                "the intervals overlap, so that the two ways of training need not disagree."
-                if overlap
-                else "the intervals do not meet, so that the difference belongs to the way of training, too."
-            )
+            f"here {_bounded(here)} ({chapters.some(int(here['seeds']), 'seed')})"
         )
+        chosen, best = (
+            _apart(name, pairs[-1], results, reading) for reading in ("val_selected", "paper_style")
+        )
+        said.append(f"{text}. {_of_training(chosen, best)}" if chosen and best else f"{text}.")
     return " ".join(said)
+
+
+def _apart(name: str, pair: tuple[str, str], results: Path | str, reading: str) -> dict[str, float] | None:
+    """The gain under the paper's own settings minus that of the common protocol, over the seeds that all four have."""
+    own = own_pair(pair, results, reading)
+    here = [pooled(i, rows_of(i, "ckplus"), results, reading) for i in (NETWORKS[name][3] or name, name)]
+    if own is None or here[0] is None or here[1] is None:
+        return None
+    every = (*own, here[0], here[1])
+    seeds = sorted(set.intersection(*(set(one.seeds) for one in every)))
+    if not seeds or any(not np.array_equal(one.ids, every[0].ids) for one in every):
+        return None
+    gaps = shared_gaps(*own, seeds) - shared_gaps(here[0], here[1], seeds)
+    return {**in_points(paired_seeds(gaps, own[0].clusters)), "seeds": float(len(seeds))}
+
+
+def _of_training(chosen: Mapping[str, float], best: Mapping[str, float]) -> str:
+    """Whether two gains lie apart, and what that hangs on, in a sentence."""
+    sizes = (
+        f"The two lie {_bounded(chosen)} points apart with the epoch that validation chose, {_bounded(best)} at each "
+        "run's best test epoch"
+    )
+    seeds = chapters.some(int(chosen["seeds"]), "seed")
+    clear = [test["low"] > 0 or test["high"] < 0 for test in (chosen, best)]
+    if all(clear):
+        return f"{sizes}: as far as {seeds} can tell, the way of training decides, too."
+    if any(clear):
+        return f"{sizes}: with {seeds} it hangs on how an epoch is chosen, and says nothing of the way of training."
+    return f"{sizes}: the two ways of training need not disagree."
 
 
 def _bounded(test: Mapping[str, float]) -> str:

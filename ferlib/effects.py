@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -371,7 +371,9 @@ def frame(effects: Sequence[Effect]) -> pd.DataFrame:
                 "reading": e.what + (chapters.REDUCED if e.reduced else ""),
                 "dataset": e.dataset,
                 "points": (chapters.signed(e.points) if e.kind not in CHANCE else f"± {e.points:.2f}")
-                + ("" if e.low is None or e.high is None else f" [{e.low:+.1f}, {e.high:+.1f}]"),
+                + ("" if e.low is None or e.high is None else f" [{e.low:+.1f}, {e.high:+.1f}]")
+                if (e.low, e.high) != (0, 0)
+                else f"{chapters.signed(0.0)}, no image differs",
                 "interval over": e.bounds.partition(", ")[2] or e.bounds or "–",
                 "p": "–" if e.p is None else f"{e.p:.2g}",
                 "images": f"{e.n:,}",
@@ -498,13 +500,20 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
     corrected = holm([e.p for e in found if e.p is not None])
     below = sum(p < 0.05 for p in corrected)
     unpaired = [e for e in bounded if e.p is None]
-    clear = sum(not holds_zero(e) for e in unpaired)
+    clear = [
+        f"{sum(not holds_zero(e) for e in some_of)} of {len(some_of)}{at}"
+        for some_of, at in (
+            ([e for e in unpaired if BEST_EPOCHS not in e.what], ""),
+            ([e for e in unpaired if BEST_EPOCHS in e.what], f" at the {BEST_EPOCHS}"),
+        )
+        if some_of
+    ]
     single = kind in {"people", *(c.kind for c in CONTRASTS)} and not all(
         e.bounds.endswith("and seeds") for e in bounded
     )
     return (
         f"**{_upper(name)}.** {span}{evidence}"
-        + (f"; the 95 % interval leaves zero out in {clear} of {len(unpaired)}" if unpaired else "")
+        + (f"; the 95 % interval leaves zero out in {chapters.listed(clear)}" if clear else "")
         + (
             f"; p is below 5 % after Holm's correction in {below} of {len(corrected)}"
             if len(corrected)
@@ -535,7 +544,7 @@ def readings(results: Path | str) -> pd.DataFrame:
 
     ``best test epoch`` and ``epoch by validation`` are under the paper's own split; ``other people`` pools the folds by
     subject, ``unseen images`` leaves out what training also holds. ``n`` counts the test images of the paper's split,
-    ``stand_in`` is that of `stands_in`.
+    ``stand_in`` is that of `stands_in`; ``runs`` and ``runs of other people`` say how strong the records are.
     """
     lines = []
     for paper, groups in HEADS.items():
@@ -544,9 +553,11 @@ def readings(results: Path | str) -> pd.DataFrame:
             parts = tables.parts_of(results, row.id)
             chosen = [p["result"]["val_selected"] for p in parts]
             folds = people(row, results)
-            honest = (
-                100 * float(np.mean(chapters.pooled(row, results)[1])) if folds.points is not None else np.nan
-            )
+            honest, others = np.nan, []
+            if folds.points is not None:
+                honest = 100 * float(np.mean(chapters.pooled(row, results)[1]))
+                names, fold_seeds = chapters.seeds_of_folds(row, results)
+                others = [p for i in names for p in tables.parts_of(results, i) if p["seed"] in fold_seeds]
             unseen = [r["unseen"]["accuracy"] for r in chosen if r["unseen"]["n"] < r["n"]]
             lines.append(
                 {
@@ -561,9 +572,17 @@ def readings(results: Path | str) -> pd.DataFrame:
                     "other people": honest,
                     "n": chosen[0]["n"] if chosen else 0,
                     "runs": tables.evidence_label(parts),
+                    "runs of other people": f"n = {folds.n:,}, {_of_folds(others)}" if others else "",
                 }
             )
     return pd.DataFrame(lines)
+
+
+def _of_folds(parts: list[dict[str, Any]]) -> str:
+    """`evidence_label` of the runs of all folds, whose number is not that of the seeds."""
+    seeds = len({part["seed"] for part in parts})
+    profile, _, epochs = tables.evidence_label(parts).split(", ", 2)
+    return f"{profile}, {chapters.some(seeds, 'seed')}, {epochs}"
 
 
 def _mean(fractions: Sequence[float]) -> float:

@@ -86,14 +86,17 @@ def cluster_bootstrap(
     return percentiles(resampled_means(size, hits, draws, np.random.default_rng(seed)), confidence)
 
 
+FEW = 10  # wrong images (or right ones): fewer do not show whether they go together
+
+
 def worth(right: np.ndarray, cluster: np.ndarray) -> int:
     """As how many independent images the test images count whose results ``right`` (N,) go by ``cluster`` (N,).
 
     Their number divided by the design effect, Kish's: the variance of the accuracy over clusters to that over images.
-    Where all are right or all wrong there is nothing to see of it, and clusters count.
+    Where fewer than `FEW` are wrong, or right, there is too little to see of it, and clusters count.
     """
     independent, rate = len(np.unique(cluster)), float(np.mean(right))
-    if not 0 < rate < 1 or independent == len(cluster):
+    if min(rate, 1 - rate) * len(cluster) < FEW or independent == len(cluster):
         return independent
     effect = (
         clustered_error(np.asarray(right, dtype=float), cluster) ** 2 * len(cluster) / (rate * (1 - rate))
@@ -156,6 +159,19 @@ def flipped_sums(total: np.ndarray, draws: int, rng: np.random.Generator) -> np.
     return np.asarray((2 * positive - members) @ amounts)
 
 
+def exact_flips(total: np.ndarray) -> float:
+    """How likely the sum of whole numbers ``total`` (clusters,), signs at random, is as far from 0 as it is."""
+    amounts = np.abs(total[total != 0])
+    chance = np.ones(1)  # of each sum, from minus to plus that of all amounts
+    for amount in amounts:
+        flipped = np.zeros(len(chance) + 2 * amount)
+        flipped[: len(chance)] += chance / 2
+        flipped[2 * amount :] += chance / 2
+        chance = flipped
+    sums = np.arange(len(chance)) - amounts.sum()
+    return float(min(1.0, chance[np.abs(sums) >= abs(total.sum())].sum()))
+
+
 def paired_clusters(
     difference: np.ndarray,
     cluster: np.ndarray,
@@ -167,20 +183,20 @@ def paired_clusters(
     """Mean of paired differences (N,) whose errors are independent between ``cluster`` (N,) only, subjects say.
 
     Returns ``mean``, the bounds ``low`` and ``high`` of a bootstrap over clusters, and the two-sided ``p`` of a
-    permutation test that flips the sign of whole clusters at random: under the null hypothesis either model might
-    have had either result on a cluster. p is at least 1 / (draws + 1); it is 1 where no difference is left.
+    permutation test that flips the sign of whole clusters: under the null hypothesis either model might have had
+    either result on a cluster. p is 1 where no difference is left. It is exact for whole numbers, as of a single
+    seed; else it comes from ``draws`` at random and is at least 1 / (draws + 1).
     """
     size, total = by_cluster(difference, cluster)
     rng = np.random.default_rng(seed)
     low, high = percentiles(resampled_means(size, total, draws, rng), confidence)
     observed = abs(total.sum())
-    extreme = int(np.sum(np.abs(flipped_sums(total, draws, rng)) >= observed - 1e-9))
-    return {
-        "mean": float(total.sum() / size.sum()),
-        "low": low,
-        "high": high,
-        "p": (extreme + 1) / (draws + 1),
-    }
+    if np.array_equal(total, np.round(total)):
+        p = exact_flips(total.astype(int))
+    else:
+        extreme = int(np.sum(np.abs(flipped_sums(total, draws, rng)) >= observed - 1e-9))
+        p = (extreme + 1) / (draws + 1)
+    return {"mean": float(total.sum() / size.sum()), "low": low, "high": high, "p": p}
 
 
 def seed_error(by_seed: Sequence[float]) -> float:

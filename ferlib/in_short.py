@@ -10,7 +10,6 @@ from dataclasses import replace
 from html import escape
 from pathlib import Path
 
-import numpy as np
 from IPython.display import HTML, display
 
 from ferlib import chapters, comparison, effects, tables, wording
@@ -18,6 +17,7 @@ from ferlib.comparison import STEPS, Gain, gain_of
 from ferlib.comparison_tables import ALONE, FITTED, OWN_FOLDS, own_difference
 from ferlib.effects import HEADS, Left
 from ferlib.errors import FerlibError
+from ferlib.evaluate import seeds_interval
 from ferlib.experiments import EXPERIMENTS
 from ferlib.experiments.comparison import NETWORKS
 from ferlib.typeset import typeset
@@ -115,9 +115,13 @@ def _accuracy(ids: Sequence[str], results: Path | str) -> tuple[str, str]:
         text = f"{published}, ours {found}: {LEFT[left.state]}."
     others = effects.people(row, results)
     if others.points is not None:
-        honest = 100 * float(np.mean(chapters.pooled(row, results)[1]))
-        shortened = " (shortened runs)" if others.reduced else ""
-        text += f" On people whom training did not see: {honest:.2f} %{shortened}."
+        images, right = chapters.pooled(row, results)
+        low, high = (100 * bound for bound in seeds_interval(right, tables.clusters_of(images, row.dataset)))
+        seeds = chapters.some(len(right), "seed") + (", shortened runs" if others.reduced else "")
+        text += (
+            f" On people whom training did not see: {100 * right.mean():.2f} % [{low:.1f}, {high:.1f}] of "
+        )
+        text += f"{len(images):,} test images ({seeds})."
     return place, text
 
 

@@ -50,6 +50,11 @@ class Statement:
     test: Test
 
 
+def ahead(first: float, second: float) -> bool | None:
+    """Whether ``first`` is above ``second``, two accuracies; None where they are equal but for rounding."""
+    return None if abs(first - second) < 1e-9 else first > second
+
+
 def recall_at_least(name: str, bound: float) -> Test:
     """``name``'s recall (%) is at least ``bound``."""
     return lambda m: ((r := m.recall()[name]) >= bound, f"{r:.1f} %")

@@ -23,7 +23,12 @@ from ferlib.schedules import build_schedule
 
 BY_ID = {row.id: row for row in ROWS}
 DATASETS = {"FERPlus": "ferplus", "CK+": "ckplus"}
-READINGS = {"image_cosine", "argmax", "one_sided", "one_pool"}  # other readings of a cell that has its own row
+READINGS = {
+    "image_cosine",
+    "argmax",
+    "one_sided",
+    "one_pool",
+}  # other readings of a cell that has its own row
 
 
 def get(dataset, slug):

@@ -48,13 +48,18 @@ def classes_of(row: Experiment) -> int:
     return 8 if row.dataset == "ferplus" and row.dataset_options.get("classes", 8) == 8 else 7
 
 
+def channels_in(row: Experiment) -> int:
+    """Of the network's first convolution: three where it starts from ImageNet's weights and repeats a grey image."""
+    return 3 if row.model == "gcca_vgg" and row.variant.get("pretrained") else channels_of(row)
+
+
 @cache
 def parameters(row: str) -> int:
     """Trainable parameters of a row's network, counted without allocating or downloading weights."""
     e = EXPERIMENTS[row]
     variant = {k: v for k, v in e.variant.items() if k != "pretrained"}
     with torch.device("meta"):
-        model = build(e.model, classes=classes_of(e), channels=channels_of(e), size=e.size, **variant)
+        model = build(e.model, classes=classes_of(e), channels=channels_in(e), size=e.size, **variant)
     return count_parameters(model)
 
 
@@ -62,7 +67,7 @@ def parameters(row: str) -> int:
 def multiply_adds(row: str) -> int:
     """Multiply-adds for an image in the network of a row, at its input size."""
     e = EXPERIMENTS[row]
-    return adds_of(e.model, e.variant, channels_of(e), e.size, classes_of(e))
+    return adds_of(e.model, e.variant, channels_in(e), e.size, classes_of(e))
 
 
 def cheaper(row: str, other: str) -> Fact:
@@ -90,8 +95,8 @@ def above(row: str, other: str, **options: Any) -> tuple[float, float]:
     e = EXPERIMENTS[row]
     variant = {k: v for k, v in e.variant.items() if k != "pretrained"} | options
     with torch.device("meta"):
-        model = build(e.model, classes=classes_of(e), channels=channels_of(e), size=e.size, **variant)
-    adds = adds_of(e.model, variant, channels_of(e), e.size, classes_of(e))
+        model = build(e.model, classes=classes_of(e), channels=channels_in(e), size=e.size, **variant)
+    adds = adds_of(e.model, variant, channels_in(e), e.size, classes_of(e))
     return 100 * (count_parameters(model) / parameters(other) - 1), 100 * (adds / multiply_adds(other) - 1)
 
 

@@ -44,7 +44,7 @@ from ferlib.claims.verdicts import (
     missing,
     uncertain,
 )
-from ferlib.couples import couple
+from ferlib.couples import LAST, couple, last_epochs
 from ferlib.evaluate import widened
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.wording import DATASETS, variant
@@ -120,7 +120,9 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
         size += as_met(parts, "train_accuracy", 100)
     elif (other := on_merged(claim, row, parts)) is not None:
         size += f"; {other[1]}"
-        verdict = other[0] if verdict == "reproduced" else verdict
+        if verdict == "reproduced" != other[0]:
+            size += f", which decides; on the official one {d:+.2f} [{low:+.1f}, {high:+.1f}]"
+            verdict, (d, low, high) = other[0], other[2]
     return Judgement(
         claim,
         verdict,
@@ -135,7 +137,9 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
     )
 
 
-def on_merged(claim: Claim, row: Experiment, parts: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
+def on_merged(
+    claim: Claim, row: Experiment, parts: Sequence[Mapping[str, Any]]
+) -> tuple[str, str, tuple[float, float, float]] | None:
     """The verdict on FER2013's merged test part and how it comes about, for a paper that tested on that part.
 
     Of validation and test images together, in the epoch that is best on them, which favours ours. What is reproduced
@@ -150,10 +154,11 @@ def on_merged(claim: Claim, row: Experiment, parts: Sequence[Mapping[str, Any]])
     rates, n = [v for v, _ in values], values[0][1]
     d, low, high = (100 * x for x in difference_interval(rates, claim.value / 100, n))
     verdict = by_interval(d, low, high)
-    return verdict, (
+    text = (
         f"on the merged test part, which the paper used, best epoch on it, n = {n:,}: "
         f"{spread_of(100 * np.array(rates), 2)}, {d:+.2f} [{low:+.1f}, {high:+.1f}], {verdict}"
     )
+    return verdict, text, (d, low, high)
 
 
 def fewer_images(judged: Judgement) -> bool:
@@ -253,7 +258,9 @@ def direction(claim: Claim, results: Path | str) -> Judgement:
     least = min(chosen, key=lambda one: sign * one.points)
     value = claim.value
     compared = min((one.seeds for one in chosen), key=len)
-    used = [[p for p in of_row if p["seed"] in compared] for of_row in parts.values()]
+    paired = all(row.dataset == first.dataset for row in rest)
+    used = [[p for p in of_row if p["seed"] in compared or not paired] for of_row in parts.values()]
+    labels = [tables.evidence_label(of_row) for of_row in (used[:1] if paired else used)]
     verdicts = [joint([one.outcome(sign) for one in of_reading if one]) for of_reading in found.values()]
     return Judgement(
         claim,
@@ -263,7 +270,7 @@ def direction(claim: Claim, results: Path | str) -> Judgement:
         None if value is None else least.points - value,
         None if value is None else least.low - value,
         None if value is None else least.high - value,
-        tables.evidence_label(used[0]),
+        " against ".join(dict.fromkeys(labels)),
         verdicts[1],
         "; ".join(one.text for one in chosen),
     )
@@ -309,7 +316,10 @@ def gain_over(other: Experiment, row: Experiment, results: Path | str, reading: 
     found = couple(other.id, row.id, results, reading)
     if found is None:
         return None
-    return compared(found.test(), found.seeds, f"over {variant(other)} ({found.how})")
+    test, end = found.test(), last_epochs(other.id, row.id, results, found.seeds)
+    turned = end is not None and test["mean"] * end[0] < 0
+    last = f", but {end[0]:+.2f} over the last {LAST} epochs" if end and turned else ""
+    return compared(test, found.seeds, f"over {variant(other)} ({found.how}){last}")
 
 
 def compared(test: Mapping[str, float], seeds: Sequence[int], over: str) -> Compared:

@@ -75,10 +75,13 @@ def from_facts(claim: Claim, results: Path | str) -> Judgement:
 def from_attention(claim: Claim, results: Path | str) -> Judgement:
     """Where attention looks: the mean difference in the share of the zones that the sentence names, and its interval.
 
-    The measures are those beside the records of the two rows, see `ferlib.measures_run`.
+    The measures are those beside the records of the two rows, see `ferlib.measures_run`: Grad-CAM of the layer by which
+    each network is shown. Other layers stand beside it, since no paper names one; where one differs clearly to the
+    other side, nothing is shown.
     """
+    from ferlib import measures_claims
     from ferlib.measures_tables import points, runs_of
-    from ferlib.measures_verdicts import common, compare
+    from ferlib.measures_verdicts import chosen_otherwise, common, compare, spatial
 
     places = zones(claim.paper)[claim.id]
     before, after = (runs_of(results, name) for name in (claim.against, claim.experiment))
@@ -88,13 +91,27 @@ def from_attention(claim: Claim, results: Path | str) -> Judgement:
         return Judgement(claim, missing(EXPERIMENTS[claim.experiment]), why=why)
     pairs = common(before, after)
     full = all(run.profile == "full" for pair in pairs.values() for run in pair)
+    sentence = measures_claims.Claim(
+        claim.paper, claim.place, claim.quantity, tuple(places), claim.against, claim.experiment
+    )
+    layers = {
+        layer: found
+        for (layer, kind), found in chosen_otherwise(results, sentence).items()
+        if kind == "share" and not spatial(layer)
+    }
+    up, down = (
+        any(sign * found[end] > 0 for found in layers.values()) for sign, end in ((1, "low"), (-1, "high"))
+    )
+    verdict = "direction holds" if test["low"] > 0 else "direction fails" if test["high"] < 0 else "not shown"
+    each = "; ".join(f"{layer} {points(found)}" for layer, found in layers.items())
     return Judgement(
         claim,
-        "direction holds" if test["low"] > 0 else "direction fails" if test["high"] < 0 else "not shown",
+        "not shown" if up and down else verdict,
         len(pairs) < ENOUGH_SEEDS or not full,
         chapters.signed(100 * test["mean"]),
         runs=chapters.some(len(pairs), "seed"),
-        why=f"share of Grad-CAM in {', '.join(places)}, points: {points(test)}",
+        why=f"share of Grad-CAM in {', '.join(places)}, points, by layer: {each}"
+        + ("; the layers disagree" if up and down else ""),
     )
 
 

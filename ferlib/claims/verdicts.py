@@ -34,7 +34,7 @@ from scipy.stats import norm
 
 from ferlib import chapters
 from ferlib.claims import Claim
-from ferlib.evaluate import widened, wilson
+from ferlib.evaluate import bounds, widened
 from ferlib.experiments import Experiment
 
 ENOUGH_SEEDS = 3
@@ -86,14 +86,13 @@ def difference_interval(
     """
     mean = float(np.mean(ours))
     size = n_published or n
-    low, high = wilson(round(mean * n), n)
-    low_p, high_p = wilson(round(published * size), size)
+    low, high = bounds(mean, [n])
+    low_p, high_p = bounds(published, [size])
     difference = mean - published
-    # Wilson's bounds belong to whole counts of images: never inside the estimate
-    below = np.hypot(max(mean - low, 0), max(high_p - published, 0))
-    above = np.hypot(max(high - mean, 0), max(published - low_p, 0))
-    bounds = widened(difference, float(difference - below), float(difference + above), ours, n)
-    return difference, bounds[0], bounds[1]
+    below = np.hypot(mean - low, high_p - published)
+    above = np.hypot(high - mean, published - low_p)
+    lower, upper, _ = widened(difference, float(difference - below), float(difference + above), ours, n)
+    return difference, lower, upper
 
 
 def mean_interval(

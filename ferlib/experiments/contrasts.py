@@ -59,7 +59,7 @@ CONTRASTS = (
         "expansion",
         "gcca_vgg-ckplus-model6-scratch48-expanded_before",
         "gcca_vgg-ckplus-model6-scratch48-expanded_after",
-        "15 copies of an image made before the split, not after it",
+        "15 copies of an image made before the split, not after it (two epochs each)",
     ),
     Contrast(
         "augmentation",
