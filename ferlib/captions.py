@@ -99,8 +99,13 @@ def intervals(rows: Sequence[Estimate]) -> str:
 
 
 def curves(records: Mapping[str, Mapping[str, Any]]) -> str:
-    """Accuracy on training and test images at the chosen epoch, and what the best epoch on test would add."""
-    return _each({title: _chosen(record) for title, record in records.items()})
+    """Accuracy on training and test images at the chosen epoch, and what the best epoch on test would add.
+
+    Of runs on drawn faces it says that they are.
+    """
+    drawn = any(record["data"]["name"] == "synthetic" for record in records.values())
+    said = _each({title: _chosen(record) for title, record in records.items()})
+    return f"On drawn faces. {said}" if drawn and said else said
 
 
 def _chosen(record: Mapping[str, Any]) -> str:
@@ -131,13 +136,14 @@ def _between(history: Sequence[Mapping[str, Any]], key: str) -> str:
 
 
 def mean_faces(data: FaceDataset, split: str = "train") -> str:
-    """How uneven the classes are."""
+    """Whether the faces are drawn, and how uneven the classes are."""
+    drawn = "Drawn faces, no dataset was given." if data.name == "synthetic" else ""
     counts = np.bincount(data.labels[data.split == split], minlength=len(data.classes))
     there = {name: int(n) for name, n in zip(data.classes, counts, strict=True) if n}
     few, many = min(there, key=lambda c: there[c]), max(there, key=lambda c: there[c])
     if there[few] == there[many]:
-        return ""
-    return f"There are {there[many] / there[few]:.1f} times as many images of *{many}* as of *{few}*."
+        return drawn
+    return f"{drawn} There are {there[many] / there[few]:.1f} times as many images of *{many}* as of *{few}*.".strip()
 
 
 def class_maps(maps: Mapping[str, ClassMaps], layer: str | None = None) -> str:
@@ -337,8 +343,8 @@ def regions(images: np.ndarray, masks: np.ndarray, maps: np.ndarray, titles: Seq
 def shares(groups: Mapping[str, Sequence[Run]]) -> str:
     """Between which networks the share in the middle of the image changes most, up and down.
 
-    Of the pairs that `ferlib.measures_claims` sets side by side and that are shown by the same layer: shares of
-    different papers' networks, or of different layers, are not compared.
+    Of the pairs that `ferlib.measures_claims` sets side by side in the layer that the figure has, the same for both:
+    shares of different papers' networks, or of different layers, are not compared.
     """
     from ferlib.claims import NAMES
     from ferlib.measures_claims import CLAIMS
@@ -351,7 +357,7 @@ def shares(groups: Mapping[str, Sequence[Run]]) -> str:
     for claim in {(claim.first, claim.second): claim for claim in CLAIMS}.values():
         pair = [by_seed.get(name, {}) for name in (claim.first, claim.second)]
         one_layer = len({run.found["layer"] for runs in pair for run in runs.values()}) == 1
-        if one_layer and (test := compare(pair[0], pair[1], ["middle"])):
+        if one_layer and claim.layer is None and (test := compare(pair[0], pair[1], ["middle"])):
             gains[f"{NAMES[claim.paper]}, {networks(claim)}"] = 100 * test["mean"]
     if not gains:
         return ""

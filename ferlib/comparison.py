@@ -339,8 +339,10 @@ class Gain:
     @property
     def remark(self) -> str:
         """What stands behind its name where it counts: single or shortened runs, and `turns`."""
+        if self.ours is None:
+            return ""
         runs = "one shortened run each" if self.reduced else "one run each"
-        if self.seeds > 1:
+        if self.seeds != 1:
             runs = "shortened" if self.reduced else ""
         return (f", {runs}" if runs else "") + self.turns
 

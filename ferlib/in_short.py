@@ -46,7 +46,7 @@ def show(paper: str, results: Path | str) -> None:
         f"<li><strong>{escape(name)}</strong>: {typeset(text)}</li>" for name, text in lines(paper, results)
     )
     more = (
-        'Intervals are of 95 %. <a href="#results-against-the-paper">The tables</a>, '
+        'Brackets are 95 % intervals. <a href="#results-against-the-paper">The tables</a>, '
         '<a href="#why-they-differ">what explains the differences</a>, '
         '<a href="comparison.html">all networks compared</a>.'
     )

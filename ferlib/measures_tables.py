@@ -147,17 +147,18 @@ def lines_of(results: Path | str, identifiers: Iterable[str]) -> Iterator[tuple[
 def overview(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
     """Shares of Grad-CAM in each zone with 95 % intervals: the first line is an even map, the others are `lines_of`.
 
-    The layers stand in `layers`.
+    Each in the layer that its network is shown by; `layers` says more of these.
     """
     lines: list[dict[str, Any]] = []
     for text, runs in lines_of(results, identifiers):
         found = runs[0].found
         if not lines:
             even = {zone: percent(found["areas"][zone]) for zone in SHOWN}
-            lines.append({"network": "an even map", "images": "–", **even})
+            lines.append({"network": "an even map", "layer": "–", "images": "–", **even})
         n = len(found["images"]["ids"])
         line: dict[str, Any] = {
             "network": text,
+            "layer": found["layer"],
             "images": str(n) if len(runs) == 1 else f"{len(runs)} × {n}",
         }
         for zone in SHOWN:

@@ -47,6 +47,7 @@ def line(train, test, **more):
 def test_of_curves_the_chosen_and_the_best_epoch():
     result = {"val_selected": {"train": {"accuracy": 0.95}}}
     record = {"history": [line(0.5, 0.4), line(0.9, 0.6), line(1.0, 0.7)], "best_epoch": 1, "result": result}
+    record["data"] = {"name": "fer2013"}
     assert captions.curves({"x": record}) == (
         "In the chosen epoch, 2 of 3, 60.0 % of the test images are right (70.0 % in the best one), and of the "
         "training images 95.0 %, or 90.0 % as augmented and met in training."
@@ -62,6 +63,7 @@ def test_of_monitored_quantities_the_ends():
 
 def test_of_mean_faces_how_uneven_the_classes_are():
     data = SimpleNamespace(
+        name="fer2013",
         labels=np.array([0] * 9 + [1] * 2 + [2] * 4),
         split=np.array(["train"] * 11 + ["test"] * 4),
         classes=("happy", "fear", "sad"),
@@ -70,6 +72,8 @@ def test_of_mean_faces_how_uneven_the_classes_are():
     data.labels = np.array([0] * 5 + [1] * 6 + [2] * 4)
     data.split = np.array(["test"] + ["train"] * 8 + ["test"] * 6)
     assert captions.mean_faces(data) == ""
+    data.name = "synthetic"
+    assert captions.mean_faces(data) == "Drawn faces, no dataset was given."
 
 
 @pytest.mark.parametrize(
@@ -150,11 +154,12 @@ def test_of_readings_each_networks_distance():
             "epoch by validation": [88.0, 78.0, np.nan, 50.0],
             "unseen images": [np.nan] * 4,
             "other people": [np.nan, 60.0, np.nan, np.nan],
+            "runs of other people": ["", "n = 9, reduced, 1 seed", "", ""],
         }
     )
     assert captions.readings(frame) == (
         "Distance to the published accuracy, in points: A on CK+48 +1.0 (best test epoch), -2.0 (epoch by validation); "
-        "B on FER2013 * -1.0 (best test epoch), -2.0 (epoch by validation), -20.0 (other people)."
+        "B on FER2013 * -1.0 (best test epoch), -2.0 (epoch by validation), -20.0 (other people *)."
     )
     assert captions.readings(frame.iloc[2:]) == ""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,10 +15,12 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from ferlib.evaluate import (
+    FEW,
     accuracy_interval,
     average_ranks,
     cluster_bootstrap,
     clustered_error,
+    exact_flips,
     holm,
     mcnemar_exact,
     mean_interval,
@@ -375,13 +379,18 @@ def test_scatter_within_over_between():
 
 
 def test_the_interval_of_an_accuracy_knows_what_is_independent():
-    hits, people = np.repeat([1.0, 0.0, 1.0, 1.0], 5), np.repeat(np.arange(4), 5)
-    assert accuracy_interval(hits, np.arange(20)) == pytest.approx(wilson(15, 20))
+    hits, people = np.repeat([1.0, 0.0, 1.0, 1.0], 15), np.repeat(np.arange(4), 15)
+    assert accuracy_interval(hits, np.arange(60)) == pytest.approx(wilson(45, 60))
     assert (
         worth(hits, people) == 3
     )  # of four people that are each right or wrong as a whole, one is the mean's
-    assert np.diff(accuracy_interval(hits, people)) > 1.5 * np.diff(accuracy_interval(hits, np.arange(20)))
-    assert accuracy_interval(np.ones(20), people) == pytest.approx(wilson(4, 4))
+    assert np.diff(accuracy_interval(hits, people)) > 1.5 * np.diff(accuracy_interval(hits, np.arange(60)))
+    apart = 1.0 - (
+        np.arange(60) % 7 == 0
+    )  # nine wrong, in all people alike: too few to tell, so people count
+    assert apart.sum() == 60 - FEW + 1 and worth(apart, people) == 4
+    assert worth(1.0 - (np.arange(60) % 6 == 0), people) > 40
+    assert accuracy_interval(np.ones(60), people) == pytest.approx(wilson(4, 4))
     two = np.array([[1, 1, 0, 0], [1, 0, 1, 0]])  # seeds
     assert accuracy_interval(two, np.arange(4)) == pytest.approx(wilson(2, 4))
 
@@ -408,3 +417,14 @@ def test_student_interval_against_scipy():
     values = [1.0, 4.0, -2.0, 3.0]
     expected = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
     assert student_interval(values) == pytest.approx(expected)
+
+
+def test_signs_flipped_in_every_way():
+    """Whole numbers: all 2^n signs, counted one by one; as many draws as there are come near it."""
+    for total in ([3, -1, 2, 2, 0, 5], [1, 1, 1, 1], [1, -1], [0, 0]):
+        total = np.array(total)
+        signs = np.array(list(product((-1, 1), repeat=len(total))))
+        expected = np.mean(np.abs(signs @ np.abs(total)) >= abs(total.sum()))
+        assert exact_flips(total) == pytest.approx(expected)
+    gaps, people = np.array([1.0, 1.0, 0.0, 1.0, -1.0, 1.0]), np.array([0, 0, 1, 2, 3, 4])
+    assert paired_clusters(gaps, people)["p"] == pytest.approx(8 / 16)

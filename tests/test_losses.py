@@ -17,6 +17,7 @@ from ferlib.losses import LOSSES, Loss, balanced_class_weights, build_loss
 
 LN2 = math.log(2)
 LABELS = torch.tensor([0, 1])
+KERAS_COSINE = -0.6915487  # of the numbers in the test below
 FLAT = torch.zeros(2, 2)  # two classes, both with probability 1/2
 
 
@@ -81,6 +82,13 @@ def test_cosine_is_the_keras_loss_of_that_name():
         F.one_hot(labels, 3).float().numpy(), logits.softmax(1).numpy()
     )
     assert value.item() == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_cosine_has_the_value_that_keras_gives():
+    """keras.losses.CosineSimilarity of Keras 3.13 on the same numbers, float64."""
+    p = torch.tensor([[0.90, 0.05, 0.05], [0.40, 0.30, 0.30], [0.10, 0.20, 0.70], [0.20, 0.50, 0.30]])
+    value = make("cosine", classes=3, over="image")(p.double().log(), {}, torch.tensor([0, 0, 1, 1]))
+    assert value.item() == pytest.approx(KERAS_COSINE, abs=1e-6)
 
 
 def test_cosine_is_torchs_cosine_similarity():
