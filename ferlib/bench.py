@@ -69,7 +69,7 @@ CASES = {
     for case in (
         Case("se_cnn", "se_cnn", 48, 64),  # Luo, section 2.1
         Case("amdcnn", "amdcnn", 48, 32),  # Shang et al., Table 2
-        Case("msca_resnet", "msca_resnet", 48, 128),  # Wang & Zhang, section 3.2
+        Case("msca_resnet", "msca_resnet", 48, 128),  # Wang & Zhang, section 3.3
         *map(_gcca, (6, 1, 2, 3, 4, 5)),
         Case(
             "gcca_vgg@224", "gcca_vgg", 224, 32, 3, by_default=False, variant={"model": 6}

@@ -96,7 +96,8 @@ def worth(right: np.ndarray, cluster: np.ndarray) -> int:
     Where fewer than `FEW` are wrong, or right, there is too little to see of it, and clusters count.
     """
     independent, rate = len(np.unique(cluster)), float(np.mean(right))
-    if min(rate, 1 - rate) * len(cluster) < FEW or independent == len(cluster):
+    hits = float(np.sum(right))
+    if min(hits, len(cluster) - hits) < FEW or independent == len(cluster):
         return independent
     effect = (
         clustered_error(np.asarray(right, dtype=float), cluster) ** 2 * len(cluster) / (rate * (1 - rate))

@@ -92,6 +92,8 @@ def variant(row: Experiment) -> str:
         name += ", padded"
     if row.paper == "se_cnn" and row.variant.get("dropout") == (0.0, 0.0):
         name += ", no dropout"
+    if row.paper == "se_cnn" and row.schedule.get("patience") == 10:
+        name += ", Keras' plateau"
     if "fold" in row.dataset_options and "fold" not in name:
         name += f", fold {row.dataset_options['fold'] + 1} of {row.dataset_options['folds']}"
     return name

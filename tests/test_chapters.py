@@ -15,10 +15,13 @@ from ferlib.experiments import EXPERIMENTS, get
 from ferlib.statements import (
     Matrix,
     Statement,
+    ahead,
     every_recall_at_least,
+    fewest_correct,
     matrix_of,
     mistaken_only,
     more_correct_than,
+    most_correct,
     rarest,
     recall_at_least,
     recall_below,
@@ -42,6 +45,22 @@ def test_claims_name_every_place_of_a_number_once():
     assert frame.loc[("test accuracy", "99.49"), "where"].startswith("Table 3, Table 8")
     assert frame.loc[("test accuracy", "99.54"), "where"] == "section V.A"
     assert frame.loc[("test precision", "99.54"), "where"] == "Table 3"
+
+
+def test_a_tie_is_none():
+    assert (ahead(0.7, 0.6), ahead(0.6, 0.7), ahead(0.1 + 0.2, 0.3)) == (True, False, None)
+
+
+def test_the_librarys_own_lines_are_shown(monkeypatch):
+    from ferlib.models.se_cnn import SEBlock
+
+    shown = []
+    monkeypatch.setattr(chapters, "display", shown.append)
+    chapters.source(SEBlock)
+    assert shown[0].data.startswith(
+        "`ferlib.models.se_cnn.SEBlock`\n\n```python\nclass SEBlock(nn.Module):\n    "
+    )
+    assert shown[0].data.endswith("\n```")
 
 
 def test_rows_of_a_table():
@@ -321,6 +340,10 @@ PERFECT = Matrix(("d", "c"), np.diag([3, 3]))
         (recalled_worst("b"), True, "lowest: b (25.0 %)"),
         (recalled_worst("b", "c"), True, "lowest: b (25.0 %), c (50.0 %)"),
         (recalled_worst("a"), False, "lowest: b (25.0 %)"),
+        (most_correct("d"), True, "most: d (4)"),
+        (most_correct("a"), False, "most: d (4)"),
+        (fewest_correct("b"), True, "fewest: b (1)"),
+        (fewest_correct("d"), False, "fewest: b (1)"),
         (recalled_in_order("a", "c", "b"), True, "a 100.0 %, c 50.0 %, b 25.0 %"),
         (recalled_in_order("b", "c"), False, "b 25.0 %, c 50.0 %"),
         (more_correct_than("d", 3), True, "4 of 4"),

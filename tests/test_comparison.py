@@ -10,7 +10,7 @@ from recorded import record
 from rows import changed
 from scipy.stats import t
 
-from ferlib import captions, comparison, comparison_tables, plots
+from ferlib import captions, comparison, comparison_tables, plots, records
 from ferlib.data import audit_tables
 from ferlib.evaluate import accuracy_interval, paired_clusters, widened, wilson, worth
 from ferlib.experiments import EXPERIMENTS
@@ -186,6 +186,40 @@ def test_pairs_are_significant_over_seeds_and_subjects(many):
     table = comparison_tables.gains(found).set_index("network")
     assert table.loc["SE-CNN", "network minus twin (points)"] == "+35.00"
     assert list(table["seeds in favour"]) == ["0 of 2", "2 of 2", "2 of 2"]
+
+
+def test_what_is_left_without_a_chosen_epoch(many):
+    """All test images of the folds together, each fold's own history; the mean of the seeds."""
+    found, folder = many
+    parts = [
+        records.read(records.path_of(folder, row.id, 0))["reproducible"]
+        for row in comparison.rows_of("se_cnn", "ckplus")
+    ]
+    images = [part["result"]["val_selected"]["n"] for part in parts]
+    ends = [[epoch["test_accuracy"] for epoch in part["history"][-10:]] for part in parts]
+    if len(ends[0]) < 10:
+        assert np.isnan(found["se_cnn"].ends[0]).all()
+    else:
+        assert found["se_cnn"].ends[0] == pytest.approx(np.average(ends, axis=0, weights=images))
+    one = replace(found["se_cnn"], ends=np.full((2, 10), 0.8))
+    twin = replace(found["se_cnn-plain"], ends=np.array([[0.7] * 10, [0.9] * 10]))
+    assert comparison.difference(twin, one)["last"] == pytest.approx(0)
+    assert comparison.at_the_end(twin, one, [0]) == pytest.approx(10)
+    pair = {"se_cnn": one, "se_cnn-plain": replace(twin, ends=np.full((2, 10), 0.9))}
+    assert comparison.alike(pair, "CK+48")[3].turns == ", but -10.00 over the last 10 epochs"
+    assert list(comparison_tables.gains(pair)["last 10 epochs"]) == ["-10.00"]
+
+
+def test_which_gain_a_pair_can_show(many):
+    """1.96 and 0.84 standard errors, of which the interval has 3.92."""
+    found, _ = many
+    said = comparison_tables.shown_from(found)
+    test = next(one.test for one in comparison.against_twins(found) if one.name == "se_cnn")
+    size = (test["high"] - test["low"]) * (1.959964 + 0.841621) / (2 * 1.959964)
+    assert f"{size:.1f} points (SE-CNN)" in said and said.startswith(
+        "A true gain is shown with a chance of 80 % from"
+    )
+    assert comparison_tables.shown_from({}) == ""
 
 
 def test_ranks_over_the_folds(many):

@@ -224,7 +224,7 @@ def test_the_page_fills_itself_in(tmp_path):
     plots.close(figure)
     plots.close(effects_figures.readings(effects.readings(tmp_path)))
     told = effects.told("detail", found)
-    assert "+10.0 points, from shortened runs" in told and "1 further comparison waits" in told
+    assert "+10.0 points, from shortened runs" in told and "2 further comparisons wait" in told
     assert "Not measured yet: 1 comparison" in effects.told("part", found)
     assert effects.told("people", []) == ""
     assert "zero" not in effects.told("sample", found)  # an interval around our own accuracy tests nothing

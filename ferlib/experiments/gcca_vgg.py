@@ -75,7 +75,8 @@ OPEN = {
     "augmentation.fill": "Not printed. The nearest pixels.",
     "seeds": "Section 3.2 names the random start and the random batches as what differs between repeats: one split for "
     "all of them.",
-    "preprocess": "Section 3.1 has images 'normalized' without a constant. Pixels in [0, 1].",
+    "preprocess": "Section 3.1 has images 'scaled and normalized using bilinear interpolation', which is said of their "
+    "size; no scale of pixels is printed. Pixels in [0, 1].",
     "selection": "Not printed. The epoch is chosen on validation accuracy; the best test epoch stands beside it.",
     "precision": "Not printed. Matrix products in bfloat16 where the device has it, else float32. The classifier "
     "and the loss are in float32 either way.",
@@ -100,23 +101,27 @@ OPEN_GCCA = {
     "random pooling": "Section 2.3 does not define it. Stochastic pooling (Zeiler & Fergus, 2013) over the whole "
     "map: an activation is drawn in proportion to its value, in evaluation their expectation is taken. The caption "
     "of Figure 2 names CBAM in the place of GCCA; GCCA, as the text says. It stands "
-    "after the last ReLU of a block; its grouped convolution starts as the mean of the three.",
+    "after the last ReLU of a block; its grouped convolution starts as the mean of the three. Its convolutions have "
+    "biases, which Eq. 1 does not print.",
 }
 OPEN_PD = {
-    "partial decoder": "Section 2.4 refers to reference 23. Its aggregation of three levels; block 2's edge map "
-    "joins what it returns.",
+    "partial decoder": "Section 2.4 refers to reference 23. Its aggregation of three levels, over the lateral outputs "
+    "of 32 channels; block 2's edge map joins what it returns. The one-channel map P_d, with which reference 23 ends, "
+    "is made of that by a 1x1 convolution where reverse attention starts, so that model 4 has none.",
 }
 OPEN_RA = {
-    "reverse attention": "Eq. 4 has all channels of C_{i+1} under the sigmoid, which do not fit those of C_3. A "
-    "one-channel prediction, refined from level to level as in reference 24. The D of Eq. 3 is said to be a "
-    "multiplication, which C_i · A_i is already: convolutions stand in its place, as there. U, said to upsample, makes "
-    "P_d smaller where it meets C_5.",
+    "reverse attention": "Eq. 4 has all channels of C_{i+1} under the sigmoid. Of the blocks' outputs, which Eq. 3 "
+    "weighs here, those of C_4 do not fit C_3, and there is no C_6; section 2.5 also speaks of lateral outputs, whose "
+    "channels would fit. A one-channel prediction, refined from level to level as in reference 24. The D of "
+    "Eq. 3 is said to be a multiplication, which C_i · A_i is already: convolutions stand in its place, as there. U, "
+    "said to upsample, makes P_d smaller where it meets C_5.",
     "side outputs": "Eq. 7 has one output. So the maps P_d and S_i have no loss of their own: references 23 and 24 "
     "train theirs on masks of objects, which faces do not come with.",
 }
 OPEN_ISLAND = {
     "loss_options.step": "The centres' update is not printed. That of reference 25 with step 0.5; they start at zero.",
     "loss_options.reduction": "Eq. 5's center loss is not written out. Its mean over the batch.",
+    "loss_options.pair_weight": "Section 3.3 varies lambda_1 'from 1 to 10' and prints no step. Whole numbers.",
     "loss_options.features": "Not printed which features. Those in front of the classifier, before dropout.",
 }
 OPEN_DATA = {

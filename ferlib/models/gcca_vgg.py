@@ -109,8 +109,8 @@ class ReverseAttention(nn.Module):
     C_3, C_4, C_5 and the decoder's (N, c, H/4, W/4) -> three descriptors (N, width), and the maps
     ``P_d`` (N, 1, H/4, W/4), ``A_5``, ``A_4``, ``A_3`` (N, 1, ...) of their levels' sizes.
 
-    Eq. (4) has all of C_{i+1} under the sigmoid, but 512 channels do not fit the 256 of C_3, and the text
-    speaks of a prediction. So as in Chen, Tan, Wang & Hu, "Reverse attention for salient object
+    Eq. (4) has all of C_{i+1} under the sigmoid, but the 512 channels of C_4 do not fit the 256 of C_3, there
+    is no C_6, and the text speaks of a prediction. So as in Chen, Tan, Wang & Hu, "Reverse attention for salient object
     detection", ECCV 2018: a one-channel prediction, refined from level to level by a residual, from a 1x1
     and two 3x3 convolutions of 64 filters.
     """
