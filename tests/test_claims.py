@@ -6,6 +6,7 @@ import csv
 import json
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from recorded import record
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from ferlib import claims, heads, tables
+from ferlib import claims, heads, measures_tables, measures_verdicts, tables
 from ferlib.claims import (
     command,
     costs_and_counts,
@@ -668,3 +669,27 @@ def test_fusion_weights_against_the_accuracy_of_each_classifier(tmp_path):
     assert (judge.judge(claim, tmp_path, {}).title) == "direction holds"
     put(2, (50, 95, 60, 90))
     assert (judge.judge(claim, tmp_path, {}).title) == "direction fails"
+
+
+@pytest.mark.parametrize(
+    ("other", "verdict"),
+    [
+        (("b", "share"), "not shown"),
+        (("b", "hit"), "direction holds"),  # another measure
+        (("b.spatial", "share"), "direction holds"),  # the module's own map
+    ],
+)
+def test_where_attention_looks_is_not_shown_where_another_layer_says_the_opposite(
+    monkeypatch, tmp_path, other, verdict
+):
+    run = SimpleNamespace(profile="full")
+    up, down = ({"mean": m, "low": m - 0.04, "high": m + 0.04} for m in (0.05, -0.05))
+    monkeypatch.setattr(measures_tables, "runs_of", lambda *_: {})
+    monkeypatch.setattr(measures_verdicts, "common", lambda *_: dict.fromkeys(range(3), (run, run)))
+    monkeypatch.setattr(measures_verdicts, "compare", lambda *_: up)
+    monkeypatch.setattr(measures_verdicts, "chosen_otherwise", lambda *_: {("a", "share"): up, other: down})
+    claim = next(c for c in claims.load("amdcnn") if c.check == "attention")
+    found = judge_statements.from_attention(claim, tmp_path)
+    assert (found.verdict, found.provisional) == (verdict, False)
+    assert "by layer: a +5.0 [+1.0, +9.0]" in found.why
+    assert found.why.endswith("; b -5.0 [-9.0, -1.0]; the layers disagree") == (verdict == "not shown")

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -196,3 +197,13 @@ def test_tests_of_one_group_stay_in_one_process(request):
     if not getattr(request.config.option, "loadgroup", False):
         pytest.skip("not one of several processes that were told of groups")
     assert request.node.nodeid.endswith("@packaging")
+
+
+def test_the_python_of_the_page_on_running_it_runs():
+    page = (ROOT / "book" / "running.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shape, maps, names = done.stdout.strip().splitlines()
+    assert shape.startswith("torch.Size([4, 7]) ['block1.se2',") and maps == "(4, 9, 9)"
+    assert names.startswith("['")
