@@ -56,9 +56,7 @@ class Tested:
     seeds: tuple[int, ...]
     reduced: bool
     fitted: float  # accuracy on its own training images, mean over seeds and folds
-    ends: (
-        np.ndarray
-    )  # (seeds, LAST): accuracy in the last epochs, none of them chosen; nan where a run was shorter
+    ends: np.ndarray  # (seeds, LAST): accuracy in the last epochs, none of them chosen; nan of shorter runs
 
     @property
     def accuracy(self) -> float:
