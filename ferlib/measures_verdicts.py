@@ -58,20 +58,38 @@ def compare(
     }
 
 
-def verdict(test: Mapping[str, Any] | None, profiles: Iterable[str]) -> str:
+def direction(test: Mapping[str, Any], layers: Mapping[str, Mapping[str, Any]]) -> str:
     """``holds`` where the interval lies above zero, ``opposite`` where below, else ``not shown``.
 
-    ``provisional`` stands before it below `SEEDS` seeds or where a run is reduced; ``not measured`` without a test.
+    ``not shown`` as well where two of ``layers``, see `by_layer`, differ clearly to different sides: no paper names
+    its layer.
+    """
+    if holds_zero(test) or disagree(layers):
+        return "not shown"
+    return "holds" if test["low"] > 0 else "opposite"
+
+
+def verdict(
+    test: Mapping[str, Any] | None, profiles: Iterable[str], layers: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """`direction`, with ``provisional`` before it below `SEEDS` seeds or where a run is reduced.
+
+    ``not measured`` without a test.
     """
     if test is None:
         return "not measured"
-    word = "not shown" if holds_zero(test) else "holds" if test["low"] > 0 else "opposite"
+    word = direction(test, layers)
     return word if len(test["by_seed"]) >= SEEDS and set(profiles) <= {"full"} else f"provisional: {word}"
 
 
 def holds_zero(test: Mapping[str, Any]) -> bool:
     """Whether the interval of a difference holds zero."""
     return bool(test["low"] <= 0 <= test["high"])
+
+
+def disagree(layers: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether of differences by layer one lies clearly above zero and one clearly below."""
+    return any(t["low"] > 0 for t in layers.values()) and any(t["high"] < 0 for t in layers.values())
 
 
 def difference(test: Mapping[str, Any]) -> str:
@@ -99,6 +117,7 @@ def claims(results: Path | str, paper: str | None = None) -> pd.DataFrame:
     lines = []
     for claim, (a, b), test in zip(chosen, pairs, tests, strict=True):
         used = [run for both in common(a, b).values() for run in both]
+        layers = by_layer(results, claim)
         area = f" (area {percent(used[0].area(claim.zones))})" if used else ""
         lines.append(
             {
@@ -112,7 +131,8 @@ def claims(results: Path | str, paper: str | None = None) -> pd.DataFrame:
                 "difference (points)": difference(test) if test else "–",
                 "by seed (points)": each_seed(test["by_seed"]) if test else "–",
                 "p (Holm)": f"{(p := next(corrected)):.2g}" if test else "–",
-                "verdict": verdict(test, [run.profile for run in used])
+                "verdict": verdict(test, [run.profile for run in used], layers)
+                + (", layers disagree" if disagree(layers) else "")
                 + (", not after Holm" if test and p >= 0.05 and not holds_zero(test) else ""),
             }
         )
@@ -179,14 +199,16 @@ def choices(results: Path | str, claim: Claim) -> pd.DataFrame:
     return pd.DataFrame(list(lines.values()))
 
 
-def elsewhere(results: Path | str, claim: Claim) -> dict[str, dict[str, Any]]:
-    """The share's differences in other layers than that of the claim that are clear and as the paper says: by layer.
+def by_layer(results: Path | str, claim: Claim) -> dict[str, dict[str, Any]]:
+    """The difference in Grad-CAM's share, over the common seeds, in each layer: that of the claim first."""
+    found = chosen_otherwise(results, claim)
+    return {layer: test for (layer, kind), test in found.items() if kind == "share" and not spatial(layer)}
 
-    Of Grad-CAM alone; the interval of each lies above zero.
-    """
-    shares = {layer: t for (layer, kind), t in chosen_otherwise(results, claim).items() if kind == "share"}
-    others = list(shares)[1:]  # the first is that of the claim
-    return {layer: shares[layer] for layer in others if not spatial(layer) and shares[layer]["low"] > 0}
+
+def elsewhere(results: Path | str, claim: Claim) -> dict[str, dict[str, Any]]:
+    """Of `by_layer` the other layers whose difference is clear and as the paper says: its interval is above zero."""
+    others = list(by_layer(results, claim).items())[1:]
+    return {layer: test for layer, test in others if test["low"] > 0}
 
 
 def spatial(layer: str) -> bool:

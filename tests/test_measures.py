@@ -470,20 +470,24 @@ UP, DOWN, WIDE = ({"low": a, "high": b} for a, b in ((0.1, 0.2), (-0.2, -0.1), (
 
 
 @pytest.mark.parametrize(
-    ("test", "seeds", "profiles", "expected"),
+    ("test", "seeds", "profiles", "others", "expected"),
     [
-        (None, 0, [], "not measured"),
-        (UP, 1, ["full"], "provisional: holds"),
-        (UP, 2, ["full"] * 4, "provisional: holds"),
-        (UP, 3, ["full"] * 6, "holds"),
-        (UP, 3, ["full"] * 5 + ["reduced"], "provisional: holds"),
-        (DOWN, 3, ["full"] * 6, "opposite"),
-        (WIDE, 3, ["full"] * 6, "not shown"),
+        (None, 0, [], [], "not measured"),
+        (UP, 1, ["full"], [], "provisional: holds"),
+        (UP, 2, ["full"] * 4, [], "provisional: holds"),
+        (UP, 3, ["full"] * 6, [], "holds"),
+        (UP, 3, ["full"] * 5 + ["reduced"], [], "provisional: holds"),
+        (DOWN, 3, ["full"] * 6, [], "opposite"),
+        (WIDE, 3, ["full"] * 6, [], "not shown"),
+        (DOWN, 3, ["full"] * 6, [WIDE, DOWN], "opposite"),
+        (DOWN, 3, ["full"] * 6, [WIDE, UP], "not shown"),
+        (UP, 1, ["full"], [DOWN], "provisional: not shown"),
     ],
 )
-def test_verdicts(test, seeds, profiles, expected):
+def test_verdicts(test, seeds, profiles, others, expected):
     found = test and {**test, "by_seed": dict.fromkeys(range(seeds), 0.1)}
-    assert measures_verdicts.verdict(found, profiles) == expected
+    layers = dict(enumerate([found, *others])) if found else {}
+    assert measures_verdicts.verdict(found, profiles, layers) == expected
 
 
 def test_claims_without_measures(tmp_path):

@@ -81,7 +81,7 @@ def from_attention(claim: Claim, results: Path | str) -> Judgement:
     """
     from ferlib import measures_claims
     from ferlib.measures_tables import points, runs_of
-    from ferlib.measures_verdicts import chosen_otherwise, common, compare, spatial
+    from ferlib.measures_verdicts import by_layer, common, compare, direction, disagree
 
     places = zones(claim.paper)[claim.id]
     before, after = (runs_of(results, name) for name in (claim.against, claim.experiment))
@@ -94,24 +94,17 @@ def from_attention(claim: Claim, results: Path | str) -> Judgement:
     sentence = measures_claims.Claim(
         claim.paper, claim.place, claim.quantity, tuple(places), claim.against, claim.experiment
     )
-    layers = {
-        layer: found
-        for (layer, kind), found in chosen_otherwise(results, sentence).items()
-        if kind == "share" and not spatial(layer)
-    }
-    up, down = (
-        any(sign * found[end] > 0 for found in layers.values()) for sign, end in ((1, "low"), (-1, "high"))
-    )
-    verdict = "direction holds" if test["low"] > 0 else "direction fails" if test["high"] < 0 else "not shown"
+    layers = by_layer(results, sentence)
+    word = direction(test, layers)
     each = "; ".join(f"{layer} {points(found)}" for layer, found in layers.items())
     return Judgement(
         claim,
-        "not shown" if up and down else verdict,
+        {"holds": "direction holds", "opposite": "direction fails"}.get(word, word),
         len(pairs) < ENOUGH_SEEDS or not full,
         chapters.signed(100 * test["mean"]),
         runs=chapters.some(len(pairs), "seed"),
         why=f"share of Grad-CAM in {', '.join(places)}, points, by layer: {each}"
-        + ("; the layers disagree" if up and down else ""),
+        + ("; the layers disagree" if disagree(layers) else ""),
     )
 
 
