@@ -17,7 +17,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from ferlib import records, tables, wording
-from ferlib.couples import LAST, couple, last_epochs
+from ferlib.couples import LAST, couple, last_cell, last_epochs
 from ferlib.evaluate import accuracy_interval, holm, mean_interval, paired_clusters, welch
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.forensics import compatible_counts
@@ -296,7 +296,7 @@ def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_s
                 "95 % interval": f"{test['low']:+.1f} to {test['high']:+.1f}"
                 if one.gaps.any()
                 else "no image differs",
-                f"last {LAST} epochs": "–" if end is None else f"{end[0]:+.2f} ± {end[1]:.1f}",
+                f"last {LAST} epochs": last_cell(end),
                 "seed by seed": _seed_by_seed(one.gaps),
                 "images": f"{len(one.ids):,}",
                 "p": f"{test['p']:.2g}",

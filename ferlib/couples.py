@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ferlib import records, tables
-from ferlib.evaluate import mcnemar_exact, paired_seeds
+from ferlib.evaluate import holm, mcnemar_exact, paired_clusters, paired_seeds
 from ferlib.experiments import EXPERIMENTS
 
 LAST = 10  # epochs at the end of a run, none of them chosen
@@ -82,6 +83,11 @@ def last_epochs(
     return float(over.mean()), float(over.std(ddof=1))
 
 
+def last_cell(last: tuple[float, float] | None) -> str:
+    """`last_epochs` in a cell of a table."""
+    return "–" if last is None else f"{last[0]:+.2f} ± {last[1]:.1f}"
+
+
 def tested(gaps: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
     """Mean of ``gaps`` (seeds, N) of -1, 0 and 1 with bounds, in points, and ``p``: `paired_seeds` over clusters (N,).
 
@@ -95,3 +101,67 @@ def tested(gaps: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
 
 def in_points(test: dict[str, float]) -> dict[str, float]:
     return {name: value if name == "p" else 100 * value for name, value in test.items()}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models on the same test images: difference in accuracy (second minus first) in points, tests."""
+
+    seed: int
+    n: int
+    difference: float
+    low: float
+    high: float
+    only_first: int
+    only_second: int
+    p: float
+    runs: str
+    last: tuple[float, float] | None  # `last_epochs`
+
+
+def pairs(results: Path | str, first: str, second: str, reading: str = "val_selected") -> list[Pair]:
+    """One comparison for each seed with records of both, `tables.shortened_alike`, over the same test images.
+
+    McNemar's exact test and a bootstrap over images; on CK+, where a person's frames are not independent, a test and a
+    bootstrap over people. ``merged`` counts images that no history counts: it has no last epochs.
+    """
+    by_seed = [{p["seed"]: p for p in tables.parts_of(results, identifier)} for identifier in (first, second)]
+    found = []
+    for seed in sorted(by_seed[0].keys() & by_seed[1].keys()):
+        if not tables.shortened_alike(by_seed[0][seed], by_seed[1][seed]):
+            continue
+        paths = [records.path_of(results, identifier, seed) for identifier in (first, second)]
+        (ids_a, a), (ids_b, b) = (tables.correct(path, reading) for path in paths)
+        if not np.array_equal(ids_a, ids_b):
+            continue
+        test = mcnemar_exact(a, b)
+        counts = int(test["only_a"]), int(test["only_b"])
+        people = tables.clusters_of(ids_a, EXPERIMENTS[first].dataset)
+        over = paired_clusters(b.astype(float) - a, people)
+        estimate, low, high = (over[name] for name in ("mean", "low", "high"))
+        p = test["p"] if people is ids_a else over["p"]
+        runs = tables.evidence_label([by_seed[0][seed], by_seed[1][seed]]).replace("2 seeds, ", "")
+        last = None if reading == "merged" else last_epochs(first, second, results, [seed])
+        found.append(Pair(seed, len(a), 100 * estimate, 100 * low, 100 * high, *counts, p, runs, last))
+    return found
+
+
+def paired(found: list[Pair]) -> pd.DataFrame:
+    """Comparisons as a table, with p also after Holm's correction over the table."""
+    return pd.DataFrame(
+        [
+            {
+                "seed": pair.seed,
+                "runs": pair.runs,
+                "images": f"{pair.n:,}",
+                "difference (points)": f"{pair.difference:+.2f}",
+                "95 % interval": f"{pair.low:+.2f} to {pair.high:+.2f}",
+                f"last {LAST} epochs": last_cell(pair.last),
+                "only the first right": pair.only_first,
+                "only the second right": pair.only_second,
+                "p": f"{pair.p:.2g}",
+                "after Holm": f"{corrected:.2g}",
+            }
+            for pair, corrected in zip(found, holm([pair.p for pair in found]), strict=True)
+        ]
+    )

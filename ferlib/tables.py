@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,7 @@ import torch
 from torch import nn
 
 from ferlib import evaluate, records, wording
-from ferlib.evaluate import (
-    holm,
-    mcnemar_exact,
-    paired_clusters,
-    scatter_ratio,
-    worth,
-)
+from ferlib.evaluate import scatter_ratio, worth
 from ferlib.experiments import EXPERIMENTS, Experiment, settings_of
 
 READINGS = {
@@ -234,67 +227,6 @@ def shortened_alike(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool
 def clusters_of(ids: np.ndarray, dataset: str) -> np.ndarray:
     """What is independent among test images (N,): people on CK+, whose names stand first in an id; else the images."""
     return np.array([str(i).split("_")[0] for i in ids]) if dataset == "ckplus" else ids
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two models on the same test images: difference in accuracy (second minus first) in points, tests."""
-
-    seed: int
-    n: int
-    difference: float
-    low: float
-    high: float
-    only_first: int
-    only_second: int
-    p: float
-    runs: str
-
-
-def pairs(results: Path | str, first: str, second: str, reading: str = "val_selected") -> list[Pair]:
-    """One comparison for each seed with records of both, `shortened_alike`, over the same test images.
-
-    McNemar's exact test and a bootstrap over images; on CK+, where a person's frames are not independent, a test and a
-    bootstrap over people.
-    """
-    by_seed = [{p["seed"]: p for p in parts_of(results, identifier)} for identifier in (first, second)]
-    found = []
-    for seed in sorted(by_seed[0].keys() & by_seed[1].keys()):
-        if not shortened_alike(by_seed[0][seed], by_seed[1][seed]):
-            continue
-        paths = [records.path_of(results, identifier, seed) for identifier in (first, second)]
-        (ids_a, a), (ids_b, b) = (correct(path, reading) for path in paths)
-        if not np.array_equal(ids_a, ids_b):
-            continue
-        test = mcnemar_exact(a, b)
-        counts = int(test["only_a"]), int(test["only_b"])
-        people = clusters_of(ids_a, EXPERIMENTS[first].dataset)
-        over = paired_clusters(b.astype(float) - a, people)
-        estimate, low, high = (over[name] for name in ("mean", "low", "high"))
-        p = test["p"] if people is ids_a else over["p"]
-        runs = evidence_label([by_seed[0][seed], by_seed[1][seed]]).replace("2 seeds, ", "")
-        found.append(Pair(seed, len(a), 100 * estimate, 100 * low, 100 * high, *counts, p, runs))
-    return found
-
-
-def paired(found: list[Pair]) -> pd.DataFrame:
-    """Comparisons as a table, with p also after Holm's correction over the table."""
-    return pd.DataFrame(
-        [
-            {
-                "seed": pair.seed,
-                "runs": pair.runs,
-                "images": f"{pair.n:,}",
-                "difference (points)": f"{pair.difference:+.2f}",
-                "95 % interval": f"{pair.low:+.2f} to {pair.high:+.2f}",
-                "only the first right": pair.only_first,
-                "only the second right": pair.only_second,
-                "p": f"{pair.p:.2g}",
-                "after Holm": f"{corrected:.2g}",
-            }
-            for pair, corrected in zip(found, holm([pair.p for pair in found]), strict=True)
-        ]
-    )
 
 
 def correct(path: Path, reading: str) -> tuple[np.ndarray, np.ndarray]:

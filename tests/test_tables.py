@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib
 import numpy as np
 import pytest
 from recorded import CLASSES, record
 from statsmodels.stats.proportion import proportion_confint
 
-from ferlib import plots, records, tables
+from ferlib import couples, plots, records, tables
 from ferlib.evaluate import wilson
 from ferlib.experiments import get
 from ferlib.models import build, count_parameters
@@ -49,16 +51,18 @@ def test_runs_on_synthetic_faces_never_enter_a_results_table(tmp_path):
 def test_paired_comparison(tmp_path):
     record(tmp_path, "se_cnn-plain", accuracy=0.6)
     record(tmp_path, "se_cnn-se", accuracy=0.7)
-    (pair,) = tables.pairs(tmp_path, "se_cnn-plain", "se_cnn-se")
+    (pair,) = couples.pairs(tmp_path, "se_cnn-plain", "se_cnn-se")
     assert pair.difference == pytest.approx(10.0)
     assert (pair.only_first, pair.only_second) == (0, 10)
     assert pair.p == pytest.approx(2 / 2**10)
     assert pair.runs == "reduced, 34 epochs"
-    line = tables.paired([pair, pair]).iloc[0]
-    assert line["difference (points)"] == "+10.00"
+    line = couples.paired([pair, pair]).iloc[0]
+    assert line["difference (points)"] == "+10.00" and line["last 10 epochs"] == "–"  # two epochs
+    longer = couples.paired([replace(pair, last=(-0.5, 1.25))])
+    assert longer["last 10 epochs"].tolist() == ["-0.50 ± 1.2"]
     assert float(line["after Holm"]) == pytest.approx(2 * pair.p, rel=0.05)
-    assert tables.pairs(tmp_path, "se_cnn-plain", "se_cnn-plain-same") == []
-    assert tables.paired([]).empty
+    assert couples.pairs(tmp_path, "se_cnn-plain", "se_cnn-plain-same") == []
+    assert couples.paired([]).empty
 
 
 def run_of(epochs, stopped, *changed):
@@ -85,12 +89,12 @@ def test_runs_are_compared_where_they_were_shortened_alike():
 def test_models_are_compared_on_the_same_seed_and_images_only(tmp_path):
     record(tmp_path, "se_cnn-plain", seed=0)
     record(tmp_path, "se_cnn-se", seed=1)
-    assert tables.pairs(tmp_path, "se_cnn-plain", "se_cnn-se") == []
+    assert couples.pairs(tmp_path, "se_cnn-plain", "se_cnn-se") == []
     record(tmp_path, "se_cnn-plain", seed=2, profile="full")
     record(tmp_path, "se_cnn-se", seed=2)
-    assert tables.pairs(tmp_path, "se_cnn-plain", "se_cnn-se") == []
+    assert couples.pairs(tmp_path, "se_cnn-plain", "se_cnn-se") == []
     record(tmp_path, "se_cnn-plain", seed=1, n=50)
-    assert tables.pairs(tmp_path, "se_cnn-plain", "se_cnn-se") == []
+    assert couples.pairs(tmp_path, "se_cnn-plain", "se_cnn-se") == []
 
 
 def test_a_record_of_another_definition_of_the_row_is_not_shown(tmp_path):
