@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from IPython.display import Markdown, display
 
 from ferlib import measures
 from ferlib.chapters import REDUCED, listed, some
+from ferlib.couples import LAST
 from ferlib.data.dataset import SYNONYMS
 from ferlib.measures import MIDDLE
 from ferlib.statements import Matrix
@@ -270,25 +271,48 @@ def forest(groups: Mapping[str, Sequence[Gain]], *, by_heading: bool = True) -> 
     every = [gain for gains in groups.values() for gain in gains]
     unfit = sorted({gain.title.split(",")[0] for gain in every if gain.undertrained})
     of_all = _gains(every)
-    said = [f"{heading}: {_gains(gains)}" for heading, gains in groups.items()] if by_heading else []
-    said = said or [of_all[0].upper() + of_all[1:]]
+    said = [f"{heading}: {_gains(gains)}." for heading, gains in groups.items()] if by_heading else []
+    said = said or [f"{_upper(of_all)}."]
     return " ".join([*said, *([f"Grey, not counted: {listed(unfit)}, trained too little."] if unfit else [])])
 
 
-def _gains(gains: Sequence[Gain]) -> str:
+def steps(groups: Mapping[str, Sequence[Gain]]) -> str:
+    """Which steps from one network to another differ from zero, under each heading, and how many turn at the end."""
+    return _each({heading: _steps(gains) for heading, gains in groups.items()})
+
+
+def _steps(gains: Sequence[Gain]) -> str:
+    late = [gain for gain in gains if gain.last is not None]
+    turned = sum(bool(gain.turns) for gain in late)
+    if len(late) == 1:
+        over = f"it has {'the other' if turned else 'the same'} sign"
+    else:
+        over = f"{turned or 'none'} of {len(late)} {'has' if turned == 1 else 'have'} the other sign"
+    said = _gains(gains, named=lambda gain: gain.title)
+    return said + (f"; over the last {LAST} epochs {over}" if late else "")
+
+
+def _gains(
+    gains: Sequence[Gain], named: Callable[[Gain], str] = lambda g: g.title.replace(", ", " on ") + g.remark
+) -> str:
     told = [g for g in gains if not g.undertrained]
     known = [g for g in told if g.ours is not None and g.low is not None and g.high is not None]
     if not known:
-        return "no pair has run yet."
-    places = [g.title.replace(", ", " on ") for g in known]
-    names = [f"{place}{g.remark}" for place, g in zip(places, known, strict=True)]
-    up = [name for name, g in zip(names, known, strict=True) if g.low > 0]  # type: ignore[operator]
-    down = [name for name, g in zip(names, known, strict=True) if g.high < 0]  # type: ignore[operator]
+        return "no pair has run yet"
+    up = [named(g) for g in known if g.low > 0]  # type: ignore[operator]
+    down = [named(g) for g in known if g.high < 0]  # type: ignore[operator]
+    rest = len(known) - len(up) - len(down)
+    if len(known) == 1:
+        return f"the one measured difference {'is above zero' if up else 'is below zero' if down else 'may be zero'}"
+    if rest == len(known):
+        return f"the intervals of all {rest} measured differences hold zero"
+    others = " of the other one holds" if rest == 1 else f"s of the other {rest} hold"
     return (
-        f"of {some(len(known), 'measured difference')}, "
+        f"of {len(known)} measured differences, "
         f"{len(up) or 'none'} {'is' if len(up) == 1 else 'are'} above zero{_those(up)}, "
-        f"{len(down) or 'none'} below{_those(down)}; {len(known) - len(up) - len(down)} cannot be told from zero "
-        "(no correction for their number)."
+        f"{len(down) or 'none'} below{_those(down)}"
+        + (f"; the interval{others} zero" if rest else "")
+        + " (not corrected for their number)"
     )
 
 

@@ -273,15 +273,19 @@ def _seed_by_seed(gaps: np.ndarray) -> str:
     return f"{signed(min(differences))} to {signed(max(differences))}, {len(differences)} seeds"
 
 
+def step_pairs(rows: Sequence[Experiment]) -> list[tuple[Experiment, Experiment]]:
+    """The first row with each other one, then each of these with the one before it."""
+    return [(rows[0], row) for row in rows[1:]] + list(pairwise(rows[1:]))
+
+
 def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected") -> pd.DataFrame:
-    """Each row against the first one, then against the one before it, on the same images: differences in points.
+    """`step_pairs` on the same images: differences in points.
 
     Each step has one interval and one p, those of `Couple.test`: over the seeds that both rows have, and test images
     (people on CK+). The last column is after Holm's correction over the table; one that has each seed's difference is
     there where a step has several. Beside the interval stands what is left without a chosen epoch: `last_epochs`.
     """
-    steps = [(rows[0], row) for row in rows[1:]] + list(pairwise(rows[1:]))
-    tried = [(a, b, couple(a.id, b.id, results, reading)) for a, b in steps]
+    tried = [(a, b, couple(a.id, b.id, results, reading)) for a, b in step_pairs(rows)]
     found = [(a, b, one, one.test()) for a, b, one in tried if one is not None]
     lines = []
     for (a, b, one, test), corrected in zip(found, holm([test["p"] for *_, test in found]), strict=True):

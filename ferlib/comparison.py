@@ -381,6 +381,13 @@ def alike(found: dict[str, Tested], dataset: str) -> list[Gain]:
     return gains
 
 
+def steps(rows: Sequence[Experiment], results: Path | str) -> list[Gain]:
+    """`gain_of` each of `chapters.step_pairs` that has runs to compare."""
+    pairs = chapters.step_pairs(rows)
+    found = [gain_of(f"{a.row} → {b.row}", a.id, b.id, results) for a, b in pairs]
+    return [gain for gain in found if gain.ours is not None]
+
+
 def gain_of(name: str, without: str, with_: str, results: Path | str) -> Gain:
     """One line of `headline`, of two rows by their ids."""
     rows = EXPERIMENTS[without], EXPERIMENTS[with_]

@@ -407,12 +407,12 @@ def waiting(effects: Sequence[Effect], results: Path | str) -> pd.DataFrame:
 class Left(StrEnum):
     """What is left of a gap.
 
-    It is not told from zero when the interval over test images (people on CK+) holds zero, first with the epoch that
+    It may be zero when the interval over test images (people on CK+) holds zero, first with the epoch that
     validation chose, then with the best test epoch; else it is open, or our accuracy is above the published one.
     What is left of a gap of shortened runs is not known.
     """
 
-    CHANCE = "not told from zero"
+    CHANCE = "may be zero"
     GONE = "gone at the best test epoch"
     ABOVE = "above the print"
     OPEN = "open"

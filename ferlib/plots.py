@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
+from ferlib.couples import LAST
 from ferlib.data.dataset import FaceDataset, display_order
 from ferlib.errors import FerlibError
 from ferlib.statements import Matrix
@@ -488,11 +490,11 @@ def differences(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def forest(groups: Mapping[str, Sequence[Gain]]) -> Figure:
-    """Gains of attention under headings: published ones as diamonds, ours as dots with intervals.
+def forest(groups: Mapping[str, Sequence[Gain]], what: str = "network minus its twin") -> Figure:
+    """Gains under headings: published ones as diamonds, ours as dots with intervals, a tick for the last epochs.
 
-    Lines without a run of ours say why. Grey crosses: trained too little to tell; what lies beyond the others of these
-    is written at the edge.
+    ``what`` is subtracted from what, for the axis. Lines without a run of ours say why. Grey crosses: trained too
+    little to tell; what lies beyond the others of these is written at the edge.
     """
     lines: list[str | Gain] = []
     for heading, gains in groups.items():
@@ -504,12 +506,14 @@ def forest(groups: Mapping[str, Sequence[Gain]]) -> Figure:
             _draw_gain(ax, y, gain, edges)
     ax.axvline(0, color="0.3", linewidth=1)
     ax.set_xlim(*edges)
-    ax.set_yticks(range(len(lines)), [line if isinstance(line, str) else line.title for line in lines])
+    names = [line if isinstance(line, str) else textwrap.fill(line.title, WRAPPED) for line in lines]
+    ax.set_yticks(range(len(lines)), names)
     for label, line in zip(ax.get_yticklabels(), lines, strict=True):
         label.set_fontweight("bold" if isinstance(line, str) else "normal")
+        label.set_fontsize("small" if "\n" in label.get_text() else "medium")
     ax.set_ylim(len(lines) - 0.4, -0.6)
     ax.grid(False, axis="y")
-    ax.set_xlabel("network minus its twin (points of test accuracy)")
+    ax.set_xlabel(f"{what} (points of test accuracy)")
     ours: dict[str, Any] = {"color": "C0", "marker": "o"}
     key = [
         plt.Line2D([], [], color="C1", marker="D", linestyle="", label="published"),
@@ -518,13 +522,24 @@ def forest(groups: Mapping[str, Sequence[Gain]]) -> Figure:
             [], [], **ours, markerfacecolor="white", label="ours, fewer than three seeds or shortened"
         ),
     ]
-    if any(gain.undertrained for gain in lines if not isinstance(gain, str)):
+    told = [gain for gain in lines if not isinstance(gain, str)]
+    if any(gain.last is not None and not gain.undertrained for gain in told):
+        key.append(plt.Line2D([], [], **LATE, label=f"ours, mean of the last {LAST} epochs"))
+    if any(gain.undertrained for gain in told):
         key.append(plt.Line2D([], [], color=UNTOLD, marker="x", label="ours, trained too little to tell"))
     figure.legend(handles=key, loc="outside lower center", ncols=2, fontsize="small", frameon=False)
     return figure
 
 
 UNTOLD = "0.55"  # what says little
+LATE: dict[str, Any] = {
+    "color": "0.15",
+    "marker": "|",
+    "markersize": 12,
+    "markeredgewidth": 2,
+    "linestyle": "",
+}
+WRAPPED = 44  # characters of a name on one line
 
 
 def _edges(gains: Sequence[Gain]) -> tuple[float, float]:
@@ -532,7 +547,7 @@ def _edges(gains: Sequence[Gain]) -> tuple[float, float]:
     values = [0.0, *(g.published for g in gains if g.published is not None)]
     for g in gains:
         if not g.undertrained and g.low is not None and g.high is not None:
-            values += [g.low, g.high]
+            values += [g.low, g.high, *([] if g.last is None else [g.last])]
     low, high = min(values), max(values)
     margin = 0.06 * (high - low or 1)
     return low - margin, high + margin
@@ -543,7 +558,14 @@ def _draw_gain(ax: plt.Axes, y: int, gain: Gain, edges: tuple[float, float]) -> 
     if gain.published is not None:
         at = gain.published, y - 0.12
         ax.plot(*at, marker="D", color="C1", linestyle="")
-        ax.annotate(f"{gain.published:.2f}", at, xytext=(6, 0), color="0.25", fontsize="x-small", **near)
+        ax.annotate(
+            f"{gain.published:+.2f}".replace("-", "−"),
+            at,
+            xytext=(6, 0),
+            color="0.25",
+            fontsize="x-small",
+            **near,
+        )
     if gain.ours is None or gain.low is None or gain.high is None:
         ax.annotate(
             gain.missing, (0, y + 0.1), xytext=(-4, 0), color="0.45", fontsize="small", ha="right", **near
@@ -565,6 +587,8 @@ def _draw_gain(ax: plt.Axes, y: int, gain: Gain, edges: tuple[float, float]) -> 
     color, marker = (UNTOLD, "x") if gain.undertrained else ("C0", "o")
     face = "white" if gain.reduced or gain.seeds < 3 else color
     ax.errorbar(gain.ours, y + 0.15, xerr=reach, color=color, marker=marker, markerfacecolor=face, capsize=3)
+    if gain.last is not None and not gain.undertrained:
+        ax.plot(gain.last, y + 0.15, **LATE)
 
 
 def inline(figure: Figure, alt: str) -> str:

@@ -174,9 +174,25 @@ GAIN = {f: None for f in Gain.__dataclass_fields__ if f not in ("title", "publis
 def test_of_gains_those_that_differ_from_zero():
     found = [gain("A", 2.0, 1.0, 3.0), gain("B", -2.0, -3.0, -1.0), gain("C", 0.5, -1.0, 2.0)]
     assert captions.forest({"Own": [*found, gain("D", None, None, None)], "Common": []}) == (
-        "Own: of 3 measured differences, 1 is above zero (A), 1 below (B); 1 cannot be told from zero "
-        "(no correction for their number). Common: no pair has run yet."
+        "Own: of 3 measured differences, 1 is above zero (A), 1 below (B); the interval of the other one holds zero "
+        "(not corrected for their number). Common: no pair has run yet."
     )
+
+
+def test_of_steps_those_that_turn_at_the_end():
+    found = [gain("A → B", 2.0, 1.0, 3.0), gain("A → C", -0.5, -3.0, 1.0)]
+    late = [replace(one, last=-0.25) for one in found]
+    assert captions.steps({"CK+": late, "FER2013": late[:1]}) == (
+        "CK+: of 2 measured differences, 1 is above zero (A → B), none below; the interval of the other one holds zero "
+        "(not corrected for their number); over the last 10 epochs 1 of 2 has the other sign; "
+        "FER2013: the one measured difference is above zero; over the last 10 epochs it has the other sign."
+    )
+    unclear = "The intervals of all 2 measured differences hold zero."
+    assert captions.steps({"CK+": [found[1]] * 2}) == unclear
+    assert captions.steps({"CK+": late[1:]}).endswith(
+        "may be zero; over the last 10 epochs it has the same sign."
+    )
+    assert captions.steps({}) == ""
 
 
 def test_of_cost_the_front():

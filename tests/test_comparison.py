@@ -501,6 +501,24 @@ def test_the_headline_says_what_ran_and_what_did_not(tmp_path):
     assert "and the spread between seeds" in answer and "All of these rest on three seeds" in answer
 
 
+def test_steps_of_a_table_that_have_runs(tmp_path):
+    """Of three rows two have runs: of their three steps one; the tick of the last epochs stands where they say."""
+    rows = [EXPERIMENTS[f"amdcnn-fer2013-{slug}"] for slug in ("baseline", "cbam", "mcbam")]
+    for row, accuracy in zip(rows[::2], (0.5, 0.6), strict=True):
+        record(tmp_path, row.id, accuracy=accuracy, profile="full")
+    (gain,) = comparison.steps(rows, tmp_path)
+    assert gain.title == "baseline → baseline+MCBAM" and gain.ours == pytest.approx(10)
+    assert gain.published == pytest.approx(1.22) and gain.last is None  # two epochs
+    figure = plots.forest({"FER2013": [replace(gain, last=-40.0)]}, "second network minus first")
+    (axes,) = figure.axes
+    (tick,) = (line for line in axes.get_lines() if line.get_marker() == "|" and line.get_markersize() == 12)
+    assert tick.get_xdata() == [-40] and axes.get_xlim()[0] < -40
+    assert axes.get_xlabel().startswith("second network minus first")
+    assert any("last 10 epochs" in text.get_text() for text in figure.legends[0].get_texts())
+    assert any(text.get_text() == "+1.22" for text in axes.texts)
+    plots.close(figure)
+
+
 def test_the_headline_counts_seeds_and_people(tmp_path):
     """Of one seed the frames of a person count together; of several seeds their spread is added."""
     ids = [f"S{i // 10:02d}_001_{i}" for i in range(100)]
