@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ferlib.measures_tables import Run
     from ferlib.plots import Point
 
+SMALL = 48  # pixels a side, the size of most of our runs
 ROLE = {"ferlib": "caption"}  # metadata of the output
 
 
@@ -279,6 +280,23 @@ def forest(groups: Mapping[str, Sequence[Gain]], *, by_heading: bool = True) -> 
 def steps(groups: Mapping[str, Sequence[Gain]]) -> str:
     """Which steps from one network to another differ from zero, under each heading, and how many turn at the end."""
     return _each({heading: _steps(gains) for heading, gains in groups.items()})
+
+
+def diagram(paper: str) -> str:
+    """On how many cells the attention of a paper's network works: at its own size, and at that of our runs."""
+    from ferlib import diagrams
+    from ferlib.experiments import get
+
+    drawn = diagrams.DIAGRAMS[paper]
+    own = get(drawn.experiment).size
+    at = [node.name for node in drawn.nodes if node.attends]
+
+    def grids(size: int) -> str:
+        found = diagrams.measured(drawn, size)
+        return listed("×".join(map(str, found[name][1:])) for name in at if len(found[name]) == 3)
+
+    small = f"; at {SMALL} pixels {grids(SMALL)}" if own != SMALL else ""
+    return f"Attention ({listed(at)}) works on maps of {grids(own)} cells{small}."
 
 
 def _steps(gains: Sequence[Gain]) -> str:

@@ -18,6 +18,7 @@ from IPython.display import Markdown, display
 
 from ferlib import records, tables, wording
 from ferlib.couples import LAST, couple, last_cell, last_epochs
+from ferlib.data.dataset import display_order
 from ferlib.evaluate import accuracy_interval, holm, mean_interval, paired_clusters, welch
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.forensics import compatible_counts
@@ -250,6 +251,12 @@ def listed(words: Iterable[str]) -> str:
     """a, b and c."""
     words = list(words)
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def by_class(columns: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
+    """Columns by class name as a table in the order of `display_order`, sums and other lines behind the classes."""
+    frame = pd.DataFrame(columns)
+    return frame.iloc[display_order(list(frame.index))].rename_axis("class").reset_index()
 
 
 def best_state(row: Experiment, results: Path | str) -> str:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -229,6 +230,17 @@ def check(
                     fault = f"{name}.html: hangs {BROWSERS} browsers, for {hung:.0f} s each"
                     seen(Visit(name, "", [fault]))
     return visits
+
+
+def check_at_once(
+    html: Path, pages: Sequence[str], browsers: int = 2, say: Callable[[Visit], None] = lambda visit: None
+) -> list[Visit]:
+    """`check` with several browsers, each for its share of the pages; the visits in the order of the pages."""
+    shares = [pages[i::browsers] for i in range(browsers)]
+    with ThreadPoolExecutor(browsers) as pool:
+        found = list(pool.map(lambda share: check(html, share, say=say), shares))
+    by_name = {visit.name: visit for visits in found for visit in visits}
+    return [by_name[name] for name in pages]
 
 
 def _visit_all(

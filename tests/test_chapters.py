@@ -266,6 +266,13 @@ def test_a_difference_that_hangs_on_the_choice_of_the_epoch_is_told(tmp_path):
     assert f"difference of {FULL.row} is there" in chapters.epochs_matter([BASELINE, FULL], tmp_path)
 
 
+def test_classes_stand_in_one_order():
+    counts = {"train": {"neutral": 3, "anger": 1, "all": 6, "happiness": 2}}
+    frame = chapters.by_class(counts)
+    assert frame["class"].tolist() == ["anger", "happiness", "neutral", "all"]
+    assert frame["train"].tolist() == [1, 2, 3, 6]
+
+
 def test_a_step_stands_beside_that_of_the_last_epochs(tmp_path, monkeypatch):
     """Ten epochs of 50 % against 5 of 60 and 5 of 40: no difference, 10.5 points up and down; twelve are too many."""
     from ferlib import couples, tables

@@ -230,7 +230,7 @@ def test_a_bad_row_is_refused(tmp_path, monkeypatch):
         claims.load("fig")
 
 
-def test_command_filters_and_prints_json(capsys):
+def test_command_filters_and_prints_json(capsys, tmp_path):
     assert command.main(["--paper", "se_cnn", "--place", "Table 1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found and {f["paper"] for f in found} == {"se_cnn"}
@@ -241,7 +241,7 @@ def test_command_filters_and_prints_json(capsys):
     assert command.main(["--verdict", "licensed", "--dataset", "raf-db"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines and all("not run: licensed data" in line for line in lines)
-    assert command.main(["--counts", "--json"]) == 0
+    assert command.main(["--counts", "--json", "--results", str(tmp_path)]) == 0
     table = json.loads(capsys.readouterr().out)
     assert table["all"]["all"] == len(claims.load())
 

@@ -84,9 +84,22 @@ def test_a_page_that_shows_nothing_is_told(html, needs_browser):
 
 def test_a_page_that_hangs_the_browser_is_told_and_the_next_one_looked_at(html, needs_browser):
     heard = []
-    hangs, good = gates.check(html, ["hangs", "index"], hung=15.0, say=lambda visit: heard.append(visit.name))
-    assert hangs.problems == ["hangs.html: hangs 2 browsers, for 15 s each"]
+    hangs, good = gates.check(html, ["hangs", "index"], hung=10.0, say=lambda visit: heard.append(visit.name))
+    assert hangs.problems == ["hangs.html: hangs 2 browsers, for 10 s each"]
     assert good.problems == [] and heard == ["hangs", "index"]
+
+
+def test_two_browsers_share_the_pages_and_keep_their_order(monkeypatch):
+    def visit_all(_work, _html, left, *_args, patience):
+        share = list(left)
+        yield from (gates.Visit(name, "", [f"by the browser of {share[0]}"]) for name in share)
+
+    monkeypatch.setattr(gates, "why_not", lambda: None)
+    monkeypatch.setattr(gates, "heard", visit_all)
+    heard = []
+    visits = gates.check_at_once(Path(), list("abcde"), say=lambda visit: heard.append(visit.name))
+    assert [visit.name for visit in visits] == list("abcde") and sorted(heard) == list("abcde")
+    assert [visit.problems[0][-1] for visit in visits] == list("ababa")
 
 
 def test_browsers_that_hang_on_every_page_end_the_check(html, monkeypatch):

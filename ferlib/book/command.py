@@ -144,7 +144,7 @@ def _look(html: Path, toc: Path, quiet: bool) -> list[str]:
         print(f"{visit.name:32} {visit.weight / 1e6:5.2f} MB  first content after {paint}", flush=True)
 
     names = list(dict.fromkeys(toc_pages(toc)))
-    visits = gates.check(html, names, say=say)
+    visits = gates.check_at_once(html, names, say=say)
     return [problem for visit in visits for problem in visit.problems]
 
 
