@@ -283,7 +283,7 @@ def steps(groups: Mapping[str, Sequence[Gain]]) -> str:
 
 
 def diagram(paper: str) -> str:
-    """On how many cells the attention of a paper's network works: at its own size, and at that of our runs."""
+    """How many cells the stages with attention put out: for images of the network's own size, and of our runs'."""
     from ferlib import diagrams
     from ferlib.experiments import get
 
@@ -295,8 +295,8 @@ def diagram(paper: str) -> str:
         found = diagrams.measured(drawn, size)
         return listed("×".join(map(str, found[name][1:])) for name in at if len(found[name]) == 3)
 
-    small = f"; at {SMALL} pixels {grids(SMALL)}" if own != SMALL else ""
-    return f"Attention ({listed(at)}) works on maps of {grids(own)} cells{small}."
+    small = f"; of images of {SMALL} pixels they are {grids(SMALL)}" if own != SMALL else ""
+    return f"The stages with attention ({listed(at)}) put out maps of {grids(own)} cells{small}."
 
 
 def _steps(gains: Sequence[Gain]) -> str:

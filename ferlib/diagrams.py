@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -68,7 +69,7 @@ def _mobilenet() -> Diagram:
     )
 
 
-_BLOCK = "two 3×3, pool, SE, norm"
+_BLOCK = "two 3×3, SE, pool, norm"
 _DFEM = "two 3×3, pool, MCBAM; residual"
 _LATERAL = "1×1"
 DIAGRAMS: Mapping[str, Diagram] = {
@@ -163,7 +164,8 @@ def shapes(model: nn.Module, paths: Sequence[str], size: int) -> dict[str, tuple
     return found
 
 
-def measured(diagram: Diagram, size: int | None = None) -> dict[str, tuple[int, ...]]:
+@cache
+def measured(diagram: Diagram, size: int | None = None) -> Mapping[str, tuple[int, ...]]:
     """The shape in each box that has one, by its name, for images of ``size`` pixels (None: the experiment's)."""
     row = get(diagram.experiment)
     size = size or row.size
