@@ -6,6 +6,7 @@ import csv
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,6 +27,7 @@ from ferlib.claims import (
     page,
     verdicts,
 )
+from ferlib.claims.verdicts import RUN
 from ferlib.claims.words_gcca_vgg import rises_after_a_fall
 from ferlib.claims.words_se_cnn import better_after_fall, similar, steady_after
 from ferlib.data import ckplus, fer2013
@@ -285,6 +287,24 @@ def test_page_says_how_a_claim_is_read():
     assert page.why(replace(found, why="all")) == "full, 1 seed; all; note: our bound: 95 %, on 48×48"
     assert page.why(judge.from_nothing(replace(words, note="no measure"), "results")) == "no measure"
     assert page.why(replace(found, claim=CLAIM)) == "full, 1 seed"
+
+
+def test_page_names_the_records_behind_a_verdict(judged):
+    """Every id that a line names has a folder with records; what needs no run, or has none, names nothing."""
+    column = list(page.COLUMNS).index("Why")
+    rows = BeautifulSoup(page.html(judged), "html.parser").select("tbody tr")
+    named = {
+        one.claim.id: [code.text for code in row.find_all("td")[column].select("code")]
+        for one, row in zip(judged, rows, strict=True)
+    }
+    assert sum(map(bool, named.values())) > 100
+    for one in judged:
+        assert all(list(Path("results", name).glob("seed*.json")) for name in named[one.claim.id])
+        assert bool(named[one.claim.id]) == (judge.rests_on_runs(one) and one.verdict not in RUN)
+    order = replace(CLAIM, check="order", kind="gain", experiment="se_cnn-se", against="se_cnn-plain")
+    found = judge.Judgement(order, "lower", ours="-0.17", runs="full, 1 seed")
+    expected = "full, 1 seed; records <code>se_cnn-plain</code>, <code>se_cnn-se</code></td>"
+    assert expected in page.html([found])
 
 
 def test_every_note_stands_on_the_page(judged):

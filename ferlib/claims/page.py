@@ -52,6 +52,13 @@ def why(judgement: Judgement) -> str:
     return "; ".join(filter(None, (judgement.runs, judgement.why, reading)))
 
 
+def records_of(judgement: Judgement) -> list[str]:
+    """The rows whose records decide the verdict, by their ids, which are the folders in ``results``."""
+    if judgement.verdict in RUN or not rests_on_runs(judgement):
+        return []
+    return list(dict.fromkeys([*judgement.claim.against.split(), judgement.claim.experiment]))
+
+
 def interval(judgement: Judgement) -> str:
     """Ours minus published, with the bounds where there are any; of whole numbers without decimals."""
     difference = judgement.difference
@@ -108,6 +115,9 @@ def html(judgements: Sequence[Judgement]) -> str:
             if name == "Verdict" and j.provisional:  # found as what it is, and among all that are provisional
                 data = f' data-choices="{escape(j.verdict)}|provisional"'
             text = escape(typeset(column(j)))
+            if name == "Why" and (ids := records_of(j)):
+                named = ", ".join(f"<code>{escape(one)}</code>" for one in ids)
+                text += f"{'; ' if text else ''}{'records' if len(ids) > 1 else 'record'} {named}"
             if name == "Place":  # the row's address
                 text = f'<a href="#claim-{escape(j.claim.id)}">{text}</a>'
             cells.append(f"<td{data}>{text}</td>")
