@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import HTML, Markdown, display
 
 from ferlib import records, tables, wording
 from ferlib.couples import LAST, couple, last_cell, last_epochs
@@ -40,6 +41,12 @@ REDUCED = " *"  # behind a number from reduced runs, everywhere
 def table(frame: pd.DataFrame) -> None:
     """Show a table of a chapter, its text typeset, without its index."""
     display(typeset_cells(frame).style.hide(axis="index"))
+
+
+def folded(summary: str, frame: pd.DataFrame) -> None:
+    """Show a table that the reader opens by its summary; on paper it is open."""
+    inside = typeset_cells(frame).style.hide(axis="index").to_html()
+    display(HTML(f"<details><summary>{escape(typeset(summary))}</summary>{inside}</details>"))
 
 
 def table_or(frame: pd.DataFrame, otherwise: str) -> None:

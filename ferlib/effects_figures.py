@@ -131,11 +131,12 @@ def readings(frame: pd.DataFrame) -> Figure | None:
 
 
 def lines(effects: Sequence[Effect], results: Path | str) -> None:
-    """Show a chapter's effects as a table, and under it those whose rows have no record yet."""
+    """Show a chapter's effects as a table, and under it, folded, those whose rows have no record yet."""
     chapters.table_or(frame(effects), "No effect is measured yet: no row of this paper has a record.")
     if len(open_ones := waiting(effects, results)):
-        chapters.say("Not measured yet, for want of records:")
-        chapters.table(open_ones)
+        chapters.folded(
+            f"Not measured yet, for want of records: {chapters.some(len(open_ones), 'effect')}", open_ones
+        )
 
 
 def of_kinds(kinds: Sequence[str], effects: Sequence[Effect]) -> None:

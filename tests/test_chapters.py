@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from recorded import CLASSES, record
 
 from ferlib import chapters, records
@@ -264,6 +266,15 @@ def test_a_difference_that_hangs_on_the_choice_of_the_epoch_is_told(tmp_path):
     (line,) = chapters.by_subject_against([BASELINE, FULL], tmp_path).to_dict("records")
     assert line["at best test epochs"].startswith("+0.00 [")
     assert f"difference of {FULL.row} is there" in chapters.epochs_matter([BASELINE, FULL], tmp_path)
+
+
+def test_a_folded_table_opens_by_its_summary(monkeypatch):
+    shown = []
+    monkeypatch.setattr(chapters, "display", shown.append)
+    chapters.folded("Not measured <yet>: 1 effect", pd.DataFrame([{"rows": "se_cnn-se"}]))
+    soup = BeautifulSoup(shown[0].data, "html.parser")
+    assert soup.details.summary.text == "Not measured <yet>: 1 effect" and "open" not in soup.details.attrs
+    assert [cell.text for cell in soup.details.table.select("td")] == ["se_cnn-se"]
 
 
 def test_classes_stand_in_one_order():
