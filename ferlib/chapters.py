@@ -292,14 +292,19 @@ def step_pairs(rows: Sequence[Experiment]) -> list[tuple[Experiment, Experiment]
     return [(rows[0], row) for row in rows[1:]] + list(pairwise(rows[1:]))
 
 
-def steps(rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected") -> pd.DataFrame:
-    """`step_pairs` on the same images: differences in points.
+def steps(
+    rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected", *, onward: bool = True
+) -> pd.DataFrame:
+    """`step_pairs` on the same images: differences in points; without ``onward`` those from the first row alone.
 
     Each step has one interval and one p, those of `Couple.test`: over the seeds that both rows have, and test images
     (people on CK+). The last column is after Holm's correction over the table; one that has each seed's difference is
     there where a step has several. Beside the interval stands what is left without a chosen epoch: `last_epochs`.
     """
-    tried = [(a, b, couple(a.id, b.id, results, reading)) for a, b in step_pairs(rows)]
+    tried = [
+        (a, b, couple(a.id, b.id, results, reading))
+        for a, b in step_pairs(rows)[: None if onward else len(rows) - 1]
+    ]
     found = [(a, b, one, one.test()) for a, b, one in tried if one is not None]
     lines = []
     for (a, b, one, test), corrected in zip(found, holm([test["p"] for *_, test in found]), strict=True):

@@ -19,7 +19,7 @@ import pandas as pd
 
 from ferlib import chapters, records, tables, wording
 from ferlib.claims.page import NAMES
-from ferlib.couples import tested
+from ferlib.couples import LAST, last_cell, last_epochs, tested
 from ferlib.errors import FerlibError
 from ferlib.evaluate import (
     accuracy_interval,
@@ -55,7 +55,8 @@ class Effect:
     """One effect on one dataset; ``points`` is None as long as the rows in ``needs`` have no records.
 
     ``low`` and ``high`` bound the size as ``bounds`` says; ``p`` is of the paired test where both networks have the
-    same test images; ``n`` counts test images, ``runs`` the runs behind it. ``stand_in``: see `stands_in`.
+    same test images; ``n`` counts test images, ``runs`` the runs behind it. ``stand_in``: see `stands_in`. ``last``:
+    of two rows, the size over the last epochs, see `ferlib.couples.last_epochs`.
     """
 
     kind: str
@@ -72,6 +73,7 @@ class Effect:
     reduced: bool = False
     p: float | None = None
     stand_in: bool = False
+    last: tuple[float, float] | None = None
 
 
 class Hits(NamedTuple):
@@ -153,6 +155,7 @@ def contrast(c: Contrast, results: Path | str) -> Effect:
         runs=2 * len(seeds),
         reduced=first.reduced or second.reduced,
         p=size[3] if len(size) > 3 else None,
+        last=last_epochs(c.second, c.first, results, seeds),
     )
 
 
@@ -362,8 +365,9 @@ def short(effect: Effect) -> str:
 def frame(effects: Sequence[Effect]) -> pd.DataFrame:
     """One line for each measured effect: what, dataset, size in points, what its bounds are over, test images, runs.
 
-    A column for p is there where one has it.
+    A column for p is there where one has it, and one for the last epochs.
     """
+    late = f"last {LAST} epochs"
     lines = pd.DataFrame(
         [
             {
@@ -375,6 +379,7 @@ def frame(effects: Sequence[Effect]) -> pd.DataFrame:
                 if (e.low, e.high) != (0, 0)
                 else f"{chapters.signed(0.0)}, no image differs",
                 "interval over": e.bounds.partition(", ")[2] or e.bounds or "–",
+                late: last_cell(e.last),
                 "p": "–" if e.p is None else f"{e.p:.2g}",
                 "images": f"{e.n:,}",
                 "runs": e.runs,
@@ -383,7 +388,9 @@ def frame(effects: Sequence[Effect]) -> pd.DataFrame:
             if e.points is not None
         ]
     )
-    return lines if any(e.p is not None for e in effects) else lines.drop(columns="p", errors="ignore")
+    empty = [] if any(e.p is not None for e in effects) else ["p"]
+    empty += [] if any(e.last is not None for e in effects) else [late]
+    return lines.drop(columns=empty, errors="ignore")
 
 
 def waiting(effects: Sequence[Effect], results: Path | str) -> pd.DataFrame:
@@ -508,6 +515,8 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
         )
         if some_of
     ]
+    late = [(e.points, e.last[0]) for e in found if e.last is not None and e.points is not None]
+    turned = sum(size * end <= 0 for size, end in late)
     single = kind in {"people", *(c.kind for c in CONTRASTS)} and not all(
         e.bounds.endswith("and seeds") for e in bounded
     )
@@ -517,6 +526,11 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
         + (
             f"; p is below 5 % after Holm's correction in {below} of {len(corrected)}"
             if len(corrected)
+            else ""
+        )
+        + (
+            f"; over the last {LAST} epochs the sign is gone in {turned or 'none'} of {len(late)}"
+            if late
             else ""
         )
         + ("; with one seed of a row, how far seeds lie apart is not counted" if single and bounded else "")

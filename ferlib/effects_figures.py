@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 
 from ferlib import chapters
 from ferlib.claims.page import NAMES
+from ferlib.couples import LAST
 from ferlib.effects import CHANCE, Effect, frame, measured, short, told, waiting
+from ferlib.plots import LATE
 
 READINGS = {  # column of `ferlib.effects.readings` -> marker
     "published": "D",
@@ -66,6 +68,8 @@ def _draw(ax: plt.Axes, y: int, e: Effect) -> None:
     if e.low is not None and e.high is not None:
         style = ":" if e.bounds == "range" else "-"
         ax.plot([e.low, e.high], [y, y], color=color, linestyle=style)
+    if e.last is not None:
+        ax.plot(e.last[0], y, **LATE)
     ax.plot(
         e.points, y, color=color, marker=marker, markerfacecolor="white" if e.reduced or e.runs < 3 else color
     )
@@ -87,6 +91,8 @@ def _key(found: Sequence[Effect]) -> list[plt.Line2D]:
                 [], [], **ours, markerfacecolor="white", linestyle="", label="under three runs, or shortened"
             )
         )
+    if any(e.last is not None for e in found):
+        key.append(line([], [], **LATE, label=f"effect over the last {LAST} epochs"))
     if any(e.kind in CHANCE for e in found):
         key.append(line([], [], color="0.55", linewidth=6, label="chance"))
     return key

@@ -159,7 +159,9 @@ CONTRASTS = (
         "se_cnn-se-keras_plateau",
         "the rate halved after 3 epochs without improvement, not a tenth after 10",
     ),
-    Contrast("detail", "msca_resnet-ckplus-width96", "msca_resnet-ckplus-width32", "96 filters, not 32"),
+    Contrast("detail", "msca_resnet-ckplus-se_bn", "msca_resnet-ckplus-width32", "64 filters, not 32"),
+    Contrast("detail", "msca_resnet-ckplus-se_bn", "msca_resnet-ckplus-width48", "64 filters, not 48"),
+    Contrast("detail", "msca_resnet-ckplus-width96", "msca_resnet-ckplus-se_bn", "96 filters, not 64"),
     Contrast(
         "labels",
         "msca_resnet-ferplus-se_bn",
