@@ -30,6 +30,8 @@ _CELL_ID = re.compile(r' id="(T_\w+?_(?:row\d+_col\d+|level\d+_(?:col|row)\d+))"
 _CELL_CLASS = re.compile(r'(<t[dh]\b[^>]*?) class="(?:data|col_heading level\d+) (?:row\d+ )?col\d+"')
 _PICTURE = re.compile(r"data:image/png;base64,\s*([A-Za-z0-9+/=\s]+)")
 _COORDINATES = re.compile(r'\b(?:d|x|y)="[^"]*"')
+# Of a figure as matplotlib writes it, which has its letters as paths: metadata, comments, indentation.
+_NOTHING = re.compile(r"\s*(?:<metadata>.*?</metadata>|<!--.*?-->)|(?<=\n)[ \t\n]+", re.S)
 _DIGITS = re.compile(r"(\.\d\d)\d+")
 QUALITY = 92  # of WebP, where a picture in a figure is no smaller without loss
 
@@ -63,10 +65,11 @@ def lighten(page: str) -> str:
 
 
 def lighten_figure(svg: str) -> str:
-    """A figure with coordinates to a hundredth of a point, and the pictures in it as WebP.
+    """A figure with coordinates to a hundredth of a point, without what draws nothing, and the pictures in it as WebP.
 
     These are a half without loss, or a tenth with a loss that nobody sees.
     """
+    svg = _NOTHING.sub("", svg).replace("xlink:href=", "href=")
     svg = _COORDINATES.sub(lambda m: _DIGITS.sub(r"\1", m[0]), svg)
     return _PICTURE.sub(lambda m: _webp(m[0], base64.b64decode(m[1])), svg)
 

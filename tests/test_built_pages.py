@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -168,6 +169,15 @@ def test_pictures_in_figures_are_lighter_and_look_the_same(figure):
     for (_, a), (_, b) in zip(before, after, strict=True):
         assert a.shape == b.shape and np.abs(a - b).mean() < 3
     assert lighten_figure(light) == light
+    assert "<metadata" in figure and not any(
+        word in light for word in ("<metadata", "<!--", "xlink:href=", "\n ")
+    )
+    drawn = [
+        [one.tag for one in ElementTree.fromstring(svg).iter() if "rdf" not in one.tag]
+        for svg in (figure, light)
+    ]
+    shapes = [[tag for tag in tags if tag.endswith(("}path", "}use", "}image", "}g"))] for tags in drawn]
+    assert shapes[0] == shapes[1] != []
 
 
 def test_coordinates_keep_two_decimals_and_scales_all():
