@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,12 @@ def paired_clusters(
     seed; else it comes from ``draws`` at random and is at least 1 / (draws + 1).
     """
     size, total = by_cluster(difference, cluster)
+    return dict(_paired(size.tobytes(), total.tobytes(), draws, seed, confidence))
+
+
+@lru_cache(maxsize=1024)  # a page asks for the same comparison in its figure, its table and its text
+def _paired(sizes: bytes, totals: bytes, draws: int, seed: int, confidence: float) -> dict[str, float]:
+    size, total = np.frombuffer(sizes, np.intp), np.frombuffer(totals)
     rng = np.random.default_rng(seed)
     low, high = percentiles(resampled_means(size, total, draws, rng), confidence)
     observed = abs(total.sum())

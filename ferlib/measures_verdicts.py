@@ -175,8 +175,13 @@ WAYS = {
 BRIEF = {"share": "share", "even": "even cells", "hit": "maximum"}  # the same where there is little room
 
 
-def chosen_otherwise(results: Path | str, claim: Claim) -> dict[tuple[str, str], dict[str, Any]]:
-    """A claim's difference by layer (that of the claim first) and kind of `WAYS`, over the common seeds."""
+def chosen_otherwise(
+    results: Path | str, claim: Claim, kinds: Iterable[str] = tuple(WAYS), *, whole: bool = False
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """A claim's difference by layer (that of the claim first) and kind of `WAYS`, over the common seeds.
+
+    ``whole``: in Grad-CAM of whole layers alone, without the modules' own maps.
+    """
     a, b = runs_of(results, claim.first), runs_of(results, claim.second)
     pairs = common(a, b)
     if not pairs:
@@ -185,7 +190,7 @@ def chosen_otherwise(results: Path | str, claim: Claim) -> dict[tuple[str, str],
     layers = [n for n in before.found["layers"] if n in after.found["layers"]]
     found = {}
     for layer in sorted(layers, key=lambda n: n != (claim.layer or before.found["layer"])):
-        for kind in WAYS:
+        for kind in kinds if not (whole and spatial(layer)) else ():
             if test := compare(a, b, claim.zones, layer, kind):
                 found[layer, kind] = test
     return found
@@ -201,8 +206,8 @@ def choices(results: Path | str, claim: Claim) -> pd.DataFrame:
 
 def by_layer(results: Path | str, claim: Claim) -> dict[str, dict[str, Any]]:
     """The difference in Grad-CAM's share, over the common seeds, in each layer: that of the claim first."""
-    found = chosen_otherwise(results, claim)
-    return {layer: test for (layer, kind), test in found.items() if kind == "share" and not spatial(layer)}
+    found = chosen_otherwise(results, claim, ("share",), whole=True)
+    return {layer: test for (layer, _), test in found.items()}
 
 
 def elsewhere(results: Path | str, claim: Claim) -> dict[str, dict[str, Any]]:
@@ -224,7 +229,7 @@ def otherwise(results: Path | str) -> pd.DataFrame:
     """
     lines, texts = [], set()
     for claim in CLAIMS:
-        found = {k: t for k, t in chosen_otherwise(results, claim).items() if not spatial(k[0])}
+        found = chosen_otherwise(results, claim, whole=True)
         if not found:
             continue
         first = next(layer for layer, _ in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -597,7 +598,7 @@ def test_two_comparisons_of_one_sentence_are_one_sentence(tmp_path):
 
 def test_other_layers_that_are_clear_and_as_the_paper_says(tmp_path, monkeypatch):
     claim = measures_claims.CLAIMS[0]
-    assert measures_verdicts.elsewhere(tmp_path, claim) == {}
+    assert measures_verdicts.elsewhere(tmp_path, claim) == {} == measures_verdicts.by_layer(tmp_path, claim)
     found = {
         ("dfem3", "share"): UP,  # the claim's own
         ("dfem3", "hit"): UP,
@@ -607,8 +608,21 @@ def test_other_layers_that_are_clear_and_as_the_paper_says(tmp_path, monkeypatch
         ("dfem4", "share"): WIDE,
         ("dfem1.spatial_attention", "share"): UP,
     }
-    monkeypatch.setattr(measures_verdicts, "chosen_otherwise", lambda *_: found)
+    layers = dict.fromkeys(layer for layer, _ in found)
+    run = SimpleNamespace(found={"layers": layers, "layer": "dfem3"})
+    asked = []
+
+    def compare(_first, _second, _zones, layer, kind):
+        asked.append((layer, kind))
+        return found.get((layer, kind))
+
+    monkeypatch.setattr(measures_verdicts, "common", lambda *_: {0: (run, run)})
+    monkeypatch.setattr(measures_verdicts, "compare", compare)
     assert measures_verdicts.elsewhere(tmp_path, claim) == {"dfem1": UP}
+    assert asked == [(f"dfem{k}", "share") for k in (3, 1, 2, 4)]  # nothing else takes time
+    by_layer = measures_verdicts.by_layer(tmp_path, claim)
+    assert list(by_layer) == ["dfem3", "dfem1", "dfem2", "dfem4"] and measures_verdicts.disagree(by_layer)
+    assert set(measures_verdicts.chosen_otherwise(tmp_path, claim)) == set(found)
 
 
 def test_two_seeds_have_their_values_and_no_interval(tmp_path):
