@@ -284,16 +284,18 @@ def _left_out(found: Mapping[str, dict[str, Tested]], means: Means) -> str:
     short = []
     for name in means:
         for one in unfitted(found[name], name):
-            gap = f"{chapters.signed(one.test['mean'])} on {_place(name)}"
+            gap = f"{chapters.signed(one.test['mean'])} points on {_place(name)}"
             slow.setdefault(_plain(one.name), []).append(gap)
         for one in against_twins(found[name]):
             if found[name][one.name].reduced:
-                short.append(f"{_plain(one.name)}, {chapters.signed(one.test['mean'])} on {_place(name)}")
+                short.append(
+                    f"{_plain(one.name)}, {chapters.signed(one.test['mean'])} points on {_place(name)}"
+                )
     said = [
-        f"{name} is in no mean ({chapters.listed(gaps)} points): it or its twin does not fit even its training images"
+        f"{name} is in no mean ({chapters.listed(gaps)}): it or its twin does not fit even its training images"
         for name, gaps in slow.items()
     ]
-    said += [f"in no mean, as shortened: {chapters.listed(short)} points"] if short else []
+    said += [f"in no mean, as shortened: {chapters.listed(short)}"] if short else []
     return f"{_upper('; '.join(said))}." if said else ""
 
 

@@ -112,7 +112,7 @@ DIAGRAMS: Mapping[str, Diagram] = {
             *(Node(f"lateral {k}", (float(k), 1), f"head.lateral.{k - 3}", _LATERAL) for k in (3, 4, 5)),
             Node("PD", (4, 2), "head.decode", "partial decoder"),
             Node("fusion", (2, 2), "head.fuse", "with the edge, mean"),
-            Node("RA", (5, 2), "head.reverse", "reverse attention, thrice", True),
+            Node("RA ×3", (5, 2), "head.reverse", "reverse attention", True),
             Node("classes", (3.5, 3), "classifier", "softmax"),
         ),
         (
@@ -121,7 +121,7 @@ DIAGRAMS: Mapping[str, Diagram] = {
             *((f"lateral {k}", "PD") for k in (3, 4, 5)),
             *chain("block 2", "edge", "fusion", "classes"),
             *chain("PD", "fusion"),
-            *chain("PD", "RA", "classes"),
+            *chain("PD", "RA ×3", "classes"),
         ),
     ),
     "msca_resnet": Diagram(

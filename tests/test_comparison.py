@@ -362,7 +362,7 @@ def test_shortened_runs_are_told_as_such_on_the_landing_page(many):
     assert "the gain lies above zero in none, below it in none." in text
     below, _ = comparison_tables.landing([replace(gains[0], high=-0.1)], {"ckplus": {}, "fer2013": {}})
     assert "above zero in none, below it in 1 (A, one shortened run each)." in below
-    assert rest == "In no mean, as shortened: SE-CNN, +35.00 on CK+48 points."
+    assert rest == "In no mean, as shortened: SE-CNN, +35.00 points on CK+48."
     assert "shortened runs" in comparison_tables.in_words({"one": comparison.alike(found, "CK+48")})
 
 
@@ -379,7 +379,7 @@ def test_a_pair_that_was_trained_too_little_is_named_with_its_difference(many):
     text, rest = comparison_tables.landing([comparison.Gain("A", 1.0)], {"ckplus": found, "fer2013": {}})
     assert f"{mean['mean']:+.2f} [" in text and f"({fewer} pairs)" in text
     assert rest == (
-        "SE-CNN is in no mean (+35.00 on CK+48 points): it or its twin does not fit even its training images."
+        "SE-CNN is in no mean (+35.00 points on CK+48): it or its twin does not fit even its training images."
     )
     groups = comparison_tables.groups([comparison.Gain("A", 1.0)], {"ckplus": found, "fer2013": {}})
     (own, alone, more) = groups.values()

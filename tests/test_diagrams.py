@@ -31,7 +31,7 @@ def test_boxes_with_attention_are_those_that_hold_it(paper):
     drawn, _, model = network(paper)
     kind = ATTENTION[paper]
     for node in drawn.nodes:
-        if node.module and node.name != "RA":
+        if node.module and node.name != "RA ×3":
             inside = {type(m).__name__ for m in model.get_submodule(node.module).modules()}
             assert node.attends == (kind in inside), node.name
     held = [path for path, m in model.named_modules() if type(m).__name__ == kind]
@@ -62,7 +62,7 @@ def test_shapes_are_those_of_the_table_of_layers(paper):
     known = diagrams.measured(drawn)
     assert known["classes" if "classes" in known else "AWFM"] == (drawn.classes,)
     for name, shape in known.items():
-        if name not in ("AWFM", "RA"):  # sums of what others put out
+        if name not in ("AWFM", "RA ×3"):  # sums of what others put out
             assert " × ".join(map(str, shape)) in outputs, name
 
 
