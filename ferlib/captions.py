@@ -289,23 +289,25 @@ def diagram(paper: str) -> str:
 
     drawn = diagrams.DIAGRAMS[paper]
     own = get(drawn.experiment).size
-    at = [node.name for node in drawn.nodes if node.attends]
+    known = diagrams.measured(drawn)
+    at = [node.name for node in drawn.nodes if node.attends and len(known[node.name]) == 3]
 
-    def grids(size: int) -> str:
-        found = diagrams.measured(drawn, size)
-        return listed("×".join(map(str, found[name][1:])) for name in at if len(found[name]) == 3)
+    def grids(found: Mapping[str, Sequence[int]]) -> str:
+        return listed("×".join(map(str, found[name][1:])) for name in at)
 
-    small = f"; of images of {SMALL} pixels they are {grids(SMALL)}" if own != SMALL else ""
-    return f"The stages with attention ({listed(at)}) put out maps of {grids(own)} cells{small}."
+    small = ""
+    if own != SMALL:
+        small = f"; for the {SMALL}-pixel images of our runs {grids(diagrams.measured(drawn, SMALL))}"
+    return f"The stages with attention ({listed(at)}) put out maps of {grids(known)} cells{small}."
 
 
 def _steps(gains: Sequence[Gain]) -> str:
     late = [gain for gain in gains if gain.last is not None]
     turned = sum(bool(gain.turns) for gain in late)
     if len(late) == 1:
-        over = f"it has {'the other' if turned else 'the same'} sign"
+        over = "nothing is left of it" if turned else "its sign is the same"
     else:
-        over = f"{turned or 'none'} of {len(late)} {'has' if turned == 1 else 'have'} the other sign"
+        over = f"{turned or 'none'} of {len(late)} {'is' if turned == 1 else 'are'} gone or turned"
     said = _gains(gains, named=lambda gain: gain.title)
     return said + (f"; over the last {LAST} epochs {over}" if late else "")
 
@@ -313,23 +315,21 @@ def _steps(gains: Sequence[Gain]) -> str:
 def _gains(
     gains: Sequence[Gain], named: Callable[[Gain], str] = lambda g: g.title.replace(", ", " on ") + g.remark
 ) -> str:
-    told = [g for g in gains if not g.undertrained]
-    known = [g for g in told if g.ours is not None and g.low is not None and g.high is not None]
+    known = [g for g in gains if not g.undertrained and g.ours is not None]
     if not known:
         return "no pair has run yet"
-    up = [named(g) for g in known if g.low > 0]  # type: ignore[operator]
-    down = [named(g) for g in known if g.high < 0]  # type: ignore[operator]
-    rest = len(known) - len(up) - len(down)
+    up, down = [named(g) for g in known if g.above], [named(g) for g in known if g.below]
     if len(known) == 1:
-        return f"the one measured difference {'is above zero' if up else 'is below zero' if down else 'may be zero'}"
+        sign = "is above zero" if up else "is below zero" if down else "may be zero"
+        return f"the one measured difference ({named(known[0])}) {sign}"
+    rest = len(known) - len(up) - len(down)
     if rest == len(known):
-        return f"the intervals of all {rest} measured differences hold zero"
-    others = " of the other one holds" if rest == 1 else f"s of the other {rest} hold"
+        return f"{'both' if rest == 2 else f'all {rest}'} measured differences may be zero"
     return (
         f"of {len(known)} measured differences, "
         f"{len(up) or 'none'} {'is' if len(up) == 1 else 'are'} above zero{_those(up)}, "
         f"{len(down) or 'none'} below{_those(down)}"
-        + (f"; the interval{others} zero" if rest else "")
+        + (f"; the other {rest if rest > 1 else 'one'} may be zero" if rest else "")
         + " (not corrected for their number)"
     )
 

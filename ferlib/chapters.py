@@ -46,7 +46,7 @@ def table(frame: pd.DataFrame) -> None:
 def folded(summary: str, frame: pd.DataFrame) -> None:
     """Show a table that the reader opens by its summary; on paper it is open."""
     inside = typeset_cells(frame).style.hide(axis="index").to_html()
-    display(HTML(f"<details><summary>{escape(typeset(summary))}</summary>{inside}</details>"))
+    display(HTML(f"<details class='folded'><summary>{escape(typeset(summary))}</summary>{inside}</details>"))
 
 
 def table_or(frame: pd.DataFrame, otherwise: str) -> None:

@@ -21,7 +21,7 @@ import pandas as pd
 
 from ferlib import chapters, records, tables, wording
 from ferlib.cost import channels_of
-from ferlib.couples import LAST, couple, in_points, last_epochs
+from ferlib.couples import LAST, couple, in_points, last_epochs, lost
 from ferlib.couples import tested as tested_pair
 from ferlib.evaluate import (
     holm,
@@ -326,11 +326,27 @@ class Gain:
     missing: str = "pair not run yet"  # what stands in the place of ours where there is none
     undertrained: bool = False  # one of the two does not fit even its training images
     last: float | None = None  # ours over the last epochs, none of them chosen (`ferlib.couples.last_epochs`)
+    p: float | None = None
+
+    @property
+    def above(self) -> bool:
+        """Whether interval and test tell ours from zero, and it is above; where few images differ, they disagree."""
+        return self.low is not None and self.low > 0 and self.clear
+
+    @property
+    def below(self) -> bool:
+        """As `above`, the other way."""
+        return self.high is not None and self.high < 0 and self.clear
+
+    @property
+    def clear(self) -> bool:
+        """Whether the test does not speak against it."""
+        return self.p is None or self.p < 0.05
 
     @property
     def turns(self) -> str:
         """That the sign hangs on the chosen epoch, with a comma in front; empty where it does not."""
-        if self.ours is None or self.last is None or self.ours * self.last >= 0:
+        if self.ours is None or self.last is None or not lost(self.ours, self.last):
             return ""
         return f", but {self.last:+.2f} over the last {LAST} epochs"
 
@@ -376,6 +392,7 @@ def alike(found: dict[str, Tested], dataset: str) -> list[Gain]:
                 n=len(one.ids),
                 reduced=one.reduced or other.reduced,
                 last=None if np.isnan(test["last"]) else test["last"],
+                p=test["p"],
             )
         gains.append(gain)
     return gains
@@ -410,4 +427,5 @@ def gain_of(name: str, without: str, with_: str, results: Path | str) -> Gain:
         len(found.ids),
         bool(chapters.star(used)),
         last=end[0] if (end := last_epochs(without, with_, results, found.seeds)) else None,
+        p=test["p"],
     )

@@ -203,7 +203,7 @@ def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> tu
     """
     published = sorted(gain.published for gain in gains if gain.published is not None)
     have = [gain for gain in gains if gain.ours is not None]
-    clear, against = [g for g in have if (g.low or 0) > 0], [g for g in have if (g.high or 0) < 0]
+    clear, against = [g for g in have if g.above], [g for g in have if g.below]
     short = sum(gain.reduced for gain in have)
     own = (
         f"The papers print gains of {published[0]:.2f} to {published[-1]:.2f} points; of their {len(gains)} steps to "
@@ -439,11 +439,10 @@ def answer(gains: Sequence[Gain]) -> str:
     ]
     if not have:
         return " ".join([*said, "We have runs of none of them so far."])
-    above = sum((g.low or 0) > 0 for g in have)
-    below = sum((g.high or 0) < 0 for g in have)
+    above, below = sum(g.above for g in have), sum(g.below for g in have)
     said.append(
-        f"{len(have)} of the pairs {'has' if len(have) == 1 else 'have'} runs so far. The interval of the gain lies "
-        f"above zero in {above or 'none'}, below it in {below or 'none'}, and holds zero in "
+        f"{len(have)} of the pairs {'has' if len(have) == 1 else 'have'} runs so far. The gain lies above "
+        f"zero in {above or 'none'}, below it in {below or 'none'}, and may be zero in "
         f"{len(have) - above - below or 'none'}."
     )
     several = sum(g.seeds > 1 for g in have)

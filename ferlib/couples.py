@@ -83,6 +83,12 @@ def last_epochs(
     return float(over.mean()), float(over.std(ddof=1))
 
 
+def lost(difference: float, last: float) -> bool:
+    """Whether a difference (points) that two runs show at their chosen epochs is gone, or has turned, over the last."""
+    shown, left = round(difference, 2), round(last, 2)
+    return bool(shown and shown * left <= 0)
+
+
 def last_cell(last: tuple[float, float] | None) -> str:
     """`last_epochs` in a cell of a table."""
     return "–" if last is None else f"{last[0]:+.2f} ± {last[1]:.1f}"

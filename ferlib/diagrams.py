@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -72,6 +73,7 @@ def _mobilenet() -> Diagram:
 _BLOCK = "two 3×3, SE, pool, norm"
 _DFEM = "two 3×3, pool, MCBAM; residual"
 _LATERAL = "1×1"
+_UNIT = "multi-scale, 3×3, SE; residual"
 DIAGRAMS: Mapping[str, Diagram] = {
     "se_cnn": Diagram(
         "se_cnn-se",
@@ -111,9 +113,9 @@ DIAGRAMS: Mapping[str, Diagram] = {
             Node("edge", (2, 1), "head.edge", "one filter"),
             *(Node(f"lateral {k}", (float(k), 1), f"head.lateral.{k - 3}", _LATERAL) for k in (3, 4, 5)),
             Node("PD", (4, 2), "head.decode", "partial decoder"),
-            Node("fusion", (2, 2), "head.fuse", "with the edge, mean"),
-            Node("RA ×3", (5, 2), "head.reverse", "reverse attention", True),
-            Node("classes", (3.5, 3), "classifier", "softmax"),
+            Node("fusion", (2, 2), "head.fuse", "with the edge, 3×3"),
+            Node("RA ×3", (6, 1), "head.reverse", "reverse attention", True),
+            Node("classes", (4, 3), "classifier", "mean, softmax"),
         ),
         (
             *chain("image", *(f"block {k}" for k in (1, 2, 3, 4, 5))),
@@ -121,6 +123,7 @@ DIAGRAMS: Mapping[str, Diagram] = {
             *((f"lateral {k}", "PD") for k in (3, 4, 5)),
             *chain("block 2", "edge", "fusion", "classes"),
             *chain("PD", "fusion"),
+            *((f"block {k}", "RA ×3") for k in (3, 4, 5)),
             *chain("PD", "RA ×3", "classes"),
         ),
     ),
@@ -130,7 +133,7 @@ DIAGRAMS: Mapping[str, Diagram] = {
             Node("image", (0, 0)),
             Node("stem", (1, 0), "attention", "3×3, pool, SE", True),
             *(
-                Node(f"unit {k}", (k + 1.0, 0), f"unit{k}", "multiscale, 3×3, SE; residual", True)
+                Node(f"unit {k}", (k + 1.0, 0), f"unit{k}", f"{'pool, ' * (k > 1)}{_UNIT}", True)
                 for k in (1, 2, 3)
             ),
             Node("classes", (5, 0), "classifier", "mean, softmax"),
@@ -173,7 +176,7 @@ def measured(diagram: Diagram, size: int | None = None) -> Mapping[str, tuple[in
     model = build(row.model, classes=diagram.classes, size=size, **options)
     at = {node.name: node.module for node in diagram.nodes if node.module}
     known = shapes(model, list(at.values()), size)
-    return {name: known[path] for name, path in at.items()}
+    return MappingProxyType({name: known[path] for name, path in at.items()})
 
 
 def draw(paper: str) -> Figure:
@@ -214,16 +217,18 @@ def _box(ax: plt.Axes, node: Node, shape: str) -> None:
     )
     text: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 3}
     ax.text(x, y - 0.21, node.name, fontsize=9.5, fontweight="bold", **text)
-    ax.text(x, y + 0.02, textwrap.fill(node.what, 16), fontsize=7.2, linespacing=1.05, **text)
+    ax.text(x, y + 0.02, textwrap.fill(node.what, 14), fontsize=7.2, linespacing=1.05, **text)
     ax.text(x, y + 0.24, shape, fontsize=7.5, color="0.25", **text)
 
 
 def _arrow(ax: plt.Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """From the edge of one box to that of the next: along the row, else out of the lower edge into the upper one."""
+    """From the edge of one box to that of the next: along the row, downwards, or from the side up to one further on."""
     if start[1] == end[1]:
         side = 1 if end[0] > start[0] else -1
         points = (start[0] + side * WIDTH / 2, start[1]), (end[0] - side * WIDTH / 2, end[1])
-    else:
+    elif start[1] < end[1]:
         points = (start[0], start[1] + HEIGHT / 2), (end[0], end[1] - HEIGHT / 2)
+    else:
+        points = (start[0] + WIDTH / 2, start[1]), (end[0], end[1] + HEIGHT / 2)
     style = {"arrowstyle": "-|>", "color": "0.35", "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", xy=points[1], xytext=points[0], arrowprops=style, zorder=1)

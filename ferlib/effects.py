@@ -19,7 +19,7 @@ import pandas as pd
 
 from ferlib import chapters, records, tables, wording
 from ferlib.claims.page import NAMES
-from ferlib.couples import LAST, last_cell, last_epochs, tested
+from ferlib.couples import LAST, last_cell, last_epochs, lost, tested
 from ferlib.errors import FerlibError
 from ferlib.evaluate import (
     accuracy_interval,
@@ -516,7 +516,8 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
         if some_of
     ]
     late = [(e.points, e.last[0]) for e in found if e.last is not None and e.points is not None]
-    turned = sum(size * end <= 0 for size, end in late)
+    turned = sum(lost(size, end) for size, end in late)
+    have = "is" if turned == 1 else "are"
     single = kind in {"people", *(c.kind for c in CONTRASTS)} and not all(
         e.bounds.endswith("and seeds") for e in bounded
     )
@@ -529,7 +530,7 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
             else ""
         )
         + (
-            f"; over the last {LAST} epochs the sign is gone in {turned or 'none'} of {len(late)}"
+            f"; over the last {LAST} epochs {turned or 'none'} of {len(late)} {have} gone or turned"
             if late
             else ""
         )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
@@ -189,6 +189,11 @@ def quickest(first: float | None, again: Callable[[], float | None], tries: int 
     return best
 
 
+def looking(pages: int, shown: bool = True) -> tqdm[NoReturn]:
+    """A progress bar over pages, on a terminal."""
+    return tqdm(total=pages, desc="looking", unit="page", disable=not (shown and sys.stderr.isatty()))
+
+
 def check(
     html: Path,
     pages: Sequence[str],
@@ -197,6 +202,7 @@ def check(
     tries: int = TRIES,
     hung: float = HUNG,
     say: Callable[[Visit], None] = lambda visit: None,
+    bar: bool = True,
 ) -> list[Visit]:
     """Every page, opened in a browser; ``say`` hears of each as soon as it was seen.
 
@@ -207,13 +213,13 @@ def check(
         raise FerlibError(missing)
     visits: list[Visit] = []
     left, hangs = list(pages), Counter[str]()
-    with tqdm(total=len(left), desc="looking", unit="page", disable=not sys.stderr.isatty()) as bar:
+    with looking(len(left), bar) as progress:
 
         def seen(visit: Visit) -> None:
             visits.append(visit)
             left.remove(visit.name)
             say(visit)
-            bar.update(1)
+            progress.update(1)
 
         while left:
             try:
@@ -237,8 +243,13 @@ def check_at_once(
 ) -> list[Visit]:
     """`check` with several browsers, each for its share of the pages; the visits in the order of the pages."""
     shares = [pages[i::browsers] for i in range(browsers)]
-    with ThreadPoolExecutor(browsers) as pool:
-        found = list(pool.map(lambda share: check(html, share, say=say), shares))
+    with looking(len(pages)) as progress, ThreadPoolExecutor(browsers) as pool:
+
+        def seen(visit: Visit) -> None:
+            say(visit)
+            progress.update(1)
+
+        found = list(pool.map(lambda share: check(html, share, say=seen, bar=False), shares))
     by_name = {visit.name: visit for visits in found for visit in visits}
     return [by_name[name] for name in pages]
 

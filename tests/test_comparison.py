@@ -494,10 +494,7 @@ def test_the_headline_says_what_ran_and_what_did_not(tmp_path):
     assert image.startswith('<img alt="Gain of attention') and "data:image/svg+xml;base64," in image
     plots.close(figure)
     answer = comparison_tables.answer(gains)
-    assert (
-        "1 of the pairs has runs so far. The interval of the gain lies above zero in 1, below it in none"
-        in answer
-    )
+    assert "1 of the pairs has runs so far. The gain lies above zero in 1, below it in none" in answer
     assert "and the spread between seeds" in answer and "All of these rest on three seeds" in answer
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from recorded import record
 
-from ferlib import effects, effects_figures, plots
+from ferlib import effects, effects_figures, plots, tables
 from ferlib.chapters import folds_of, printed_accuracy
 from ferlib.errors import FerlibError
 from ferlib.experiments import EXPERIMENTS
@@ -58,6 +58,28 @@ def test_every_head_is_a_network_that_the_paper_prints():
 
 
 # -- sizes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("end", "told"), [((0.7, 0.6), "none of 1 are gone"), ((0.6, 0.6), "1 of 1 is gone")]
+)
+def test_a_contrast_stands_beside_its_last_epochs(tmp_path, monkeypatch, end, told):
+    """First minus second, as at the chosen epochs: 20 points there, and 10 or none over the last ten."""
+    (c,) = (c for c in CONTRASTS if c.second == "msca_resnet-ckplus-cross_entropy")
+    for name, accuracy in ((c.first, 0.9), (c.second, 0.7)):
+        record(tmp_path, name, accuracy=accuracy, dataset="ckplus", profile="full", ids=FRAMES, best=0.95)
+    ends, known = dict(zip((c.first, c.second), end, strict=True)), tables.parts_of
+
+    def parts(results, name):
+        return [{**p, "history": 10 * [{"test_accuracy": ends[name]}]} for p in known(results, name)]
+
+    monkeypatch.setattr(tables, "parts_of", parts)
+    found = effects.contrast(c, tmp_path)
+    assert found.points == pytest.approx(20) and found.last == pytest.approx((100 * (end[0] - end[1]), 0))
+    assert effects.frame([found])["last 10 epochs"].tolist() == [f"{100 * (end[0] - end[1]):+.2f} ± 0.0"]
+    assert f"over the last 10 epochs {told} or turned" in effects.told("loss", [found])
+    figure = effects_figures.sizes([found])
+    assert any(line.get_marker() == "|" for line in figure.axes[0].get_lines())
 
 
 def test_nothing_is_measured_without_records(tmp_path):

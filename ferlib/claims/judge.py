@@ -44,7 +44,7 @@ from ferlib.claims.verdicts import (
     missing,
     uncertain,
 )
-from ferlib.couples import LAST, couple, last_epochs
+from ferlib.couples import LAST, couple, last_epochs, lost
 from ferlib.evaluate import widened
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.wording import DATASETS, variant
@@ -317,8 +317,7 @@ def gain_over(other: Experiment, row: Experiment, results: Path | str, reading: 
     if found is None:
         return None
     test, end = found.test(), last_epochs(other.id, row.id, results, found.seeds)
-    turned = end is not None and test["mean"] * end[0] < 0
-    last = f", but {end[0]:+.2f} over the last {LAST} epochs" if end and turned else ""
+    last = f", but {end[0]:+.2f} over the last {LAST} epochs" if end and lost(test["mean"], end[0]) else ""
     return compared(test, found.seeds, f"over {variant(other)} ({found.how}){last}")
 
 
