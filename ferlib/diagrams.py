@@ -217,7 +217,7 @@ def _box(ax: plt.Axes, node: Node, shape: str) -> None:
     )
     text: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 3}
     ax.text(x, y - 0.21, node.name, fontsize=9.5, fontweight="bold", **text)
-    ax.text(x, y + 0.02, textwrap.fill(node.what, 14), fontsize=7.2, linespacing=1.05, **text)
+    ax.text(x, y + 0.02, textwrap.fill(node.what, 15), fontsize=6.9, linespacing=1.05, **text)
     ax.text(x, y + 0.24, shape, fontsize=7.5, color="0.25", **text)
 
 
