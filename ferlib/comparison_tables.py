@@ -260,7 +260,9 @@ def _held(gains: Sequence[Gain], alone: Means, found: Mapping[str, dict[str, Tes
             printed = published.get(f"{_plain(one.name)}, {place}")
             if one.name in ALONE and printed is not None:
                 text = f"{printed:+.2f} printed for {_plain(one.name)} on {place}"
-                text += f" (its own pair here: {_bounded(one.test)})"
+                clear = one.test["low"] > 0 or one.test["high"] < 0
+                after = f", p = {one.corrected:.2g} after Holm's correction" if clear else ""
+                text += f" (its own pair here: {_bounded(one.test)}{after})"
                 fates.setdefault(one.test["high"] < printed, []).append(text)
     said = [
         f"{chapters.listed(texts)} {'is' if len(texts) == 1 else 'are'} {'excluded' if out else 'not excluded'}"

@@ -338,7 +338,7 @@ def test_the_landing_page_says_what_attention_alone_does(many, monkeypatch, low,
     text, rest = comparison_tables.landing(gains, {"ckplus": found, "fer2013": {}})
     assert (
         words in text
-        and ("]) is excluded" in text) == (high < 1)
+        and ("after Holm's correction) is excluded" in text) == (high < 1)
         and ("is not excluded" in text) == (high == 1.1)
     )
     alone = f"+0.50 [{low:+.1f}, {high:+.1f}] points on CK+48 (95 % intervals; over the last 10 epochs"
