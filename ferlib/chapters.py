@@ -301,10 +301,8 @@ def steps(
     (people on CK+). The last column is after Holm's correction over the table; one that has each seed's difference is
     there where a step has several. Beside the interval stands what is left without a chosen epoch: `last_epochs`.
     """
-    tried = [
-        (a, b, couple(a.id, b.id, results, reading))
-        for a, b in step_pairs(rows)[: None if onward else len(rows) - 1]
-    ]
+    chosen = step_pairs(rows) if onward else [(rows[0], row) for row in rows[1:]]
+    tried = [(a, b, couple(a.id, b.id, results, reading)) for a, b in chosen]
     found = [(a, b, one, one.test()) for a, b, one in tried if one is not None]
     lines = []
     for (a, b, one, test), corrected in zip(found, holm([test["p"] for *_, test in found]), strict=True):
