@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,13 +67,17 @@ class Run(NamedTuple):
 
 def runs_of(results: Path | str, identifier: str) -> dict[int, Run]:
     """The measured runs of one experiment by seed; files that are damaged or of an older record are left out."""
-    found, _ = measures_file.read_all(results, identifier)
+    folder = Path(results) / identifier
+    files = [(path.name, path.stat()) for path in sorted(folder.glob("*seed*.json"))]
+    return dict(_runs_of(folder, tuple((name, f.st_mtime_ns, f.st_size, f.st_ino) for name, f in files)))
+
+
+@lru_cache(maxsize=256)  # a page reads them for each of its tables; files that changed are read again
+def _runs_of(folder: Path, _files: tuple[tuple[str, int, int, int], ...]) -> dict[int, Run]:
+    found, _ = measures_file.read_all(folder.parent, folder.name)
+    paths = {one["seed"]: records.path_of(folder.parent, folder.name, one["seed"]) for one in found}
     return {
-        one["seed"]: Run(
-            one,
-            records.read(records.path_of(results, identifier, one["seed"]))["reproducible"]["profile"],
-        )
-        for one in found
+        one["seed"]: Run(one, records.read(paths[one["seed"]])["reproducible"]["profile"]) for one in found
     }
 
 

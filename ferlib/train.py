@@ -235,7 +235,7 @@ def arguments(prog: str = "python -m ferlib.train") -> argparse.ArgumentParser:
         "--profile",
         choices=("full", "quick"),
         default="full",
-        help="full: the row as it is. quick: 6 epochs on synthetic faces; with --data-root on a part of its images",
+        help="full: the row as it is. quick: a few epochs on synthetic faces; with --data-root on a part of its images",
     )
     add("--epochs", type=int, metavar="N", help="stop after N epochs (the record is then not 'full')")
     add(

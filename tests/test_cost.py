@@ -126,10 +126,9 @@ def test_a_rate_of_other_threads_is_named(measured):
 
 def test_quick_profile_is_the_quick_row(measured):
     measured(rate(train=100, infer=100))
-    n = quick(ROW).dataset_options[
-        "n"
-    ]  # in six epochs all of them are seen once each, at the end those to train on
-    assert cost.seconds(ROW, profile="quick") == pytest.approx(6 * n / 100 + 0.8 * n / 100)
+    row = quick(ROW)
+    n = row.dataset_options["n"]  # each epoch sees all of them once, the end those to train on
+    assert cost.seconds(ROW, profile="quick") == pytest.approx(row.epochs * n / 100 + 0.8 * n / 100)
 
 
 def test_other_variants_scale_with_their_multiply_adds(measured):

@@ -419,6 +419,21 @@ def test_student_interval_against_scipy():
     assert student_interval(values) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("n", "of"), [(12, 0), (40, 1), (12, 2)])  # the last one with remembered draws
+def test_remembered_draws_are_those_of_the_generator(n, of):
+    """Values that all differ: counts of single images, then signs, from one generator, as without a memory."""
+    values = np.random.default_rng(of).normal(size=n)
+    found = paired_clusters(values, np.arange(n), draws=500, seed=3)
+    rng = np.random.default_rng(3)
+    means = rng.multinomial(n, np.full(n, 1 / n), size=500) @ values / n
+    signs = 2 * rng.binomial(np.ones(n, int), 0.5, size=(500, n)) - 1
+    low, high = np.percentile(means, [2.5, 97.5])
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-12)
+    as_far = np.abs(signs @ np.sort(np.abs(values))) >= abs(values.sum()) - 1e-9
+    assert found["p"] == (as_far.sum() + 1) / 501
+    assert found["p"] != pytest.approx(1)
+
+
 def test_signs_flipped_in_every_way():
     """Whole numbers: all 2^n signs, counted one by one; as many draws as there are come near it."""
     for total in ([3, -1, 2, 2, 0, 5], [1, 1, 1, 1], [1, -1], [0, 0]):

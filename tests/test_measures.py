@@ -465,6 +465,18 @@ def test_files_that_cannot_be_read_or_written(tmp_path):
         measures_file.read(tmp_path, "msca_resnet-ckplus-plain", 0)
 
 
+def test_runs_are_read_again_where_a_file_has_changed(tmp_path):
+    kept(tmp_path, "amdcnn-ckplus-cbam", 0.2)
+    first = measures_tables.runs_of(tmp_path, "amdcnn-ckplus-cbam")
+    assert measures_tables.runs_of(tmp_path, "amdcnn-ckplus-cbam")[0] is first[0]
+    kept(tmp_path, "amdcnn-ckplus-cbam", 0.3)
+    kept(tmp_path, "amdcnn-ckplus-cbam", 0.1, seed=1)
+    again = measures_tables.runs_of(tmp_path, "amdcnn-ckplus-cbam")
+    assert sorted(again) == [0, 1] and again[0].found["summary"] != first[0].found["summary"]
+    measures_file.path_of(tmp_path, "amdcnn-ckplus-cbam", 1).unlink()
+    assert sorted(measures_tables.runs_of(tmp_path, "amdcnn-ckplus-cbam")) == [0]
+
+
 # --- tables and verdicts
 
 UP, DOWN, WIDE = ({"low": a, "high": b} for a, b in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)))
