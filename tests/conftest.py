@@ -23,6 +23,14 @@ def _cache_folder(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk():
+    """Files need not reach the disk: no test cuts the power, which alone would show it, and the disk is slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _papers_folder():
     """FERLIB_PAPERS, where the tests look for the papers' texts: beside the checkout, unless it says otherwise."""
     beside = Path(__file__).parents[2] / "shared" / "papers"
