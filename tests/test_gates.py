@@ -60,7 +60,9 @@ def html(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def visits(html, needs_browser):
-    return {visit.name: visit for visit in gates.check(html, ["index", *BAD])}
+    names = ["index", *(name for name in BAD if name != "late")]
+    found = gates.check(html, names) + gates.check(html, ["late"], tries=1)  # every further try is late, too
+    return {visit.name: visit for visit in found}
 
 
 def test_a_good_page_passes(visits):
