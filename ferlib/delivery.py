@@ -7,12 +7,16 @@ import functools
 import io
 import os
 import shutil
+import sys
 import threading
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from tqdm import tqdm
 
 from ferlib.errors import FerlibError
 from ferlib.records import write_atomically
@@ -20,6 +24,7 @@ from ferlib.silence import SilentError, heard
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NAME = "attention-fer-book"
+PRINTERS = 2  # browsers that print at once
 HUNG = 400.0  # seconds without a page printed, or for the binding at the end: the browser hangs
 
 
@@ -115,14 +120,38 @@ def pdf(html: Path, pages: Sequence[str], out: Path) -> Path:
 
 
 def _print(send: Callable[[str], None], html: Path, pages: Sequence[str], out: Path) -> None:
-    """Print into ``out``, and send a sign of life after each page; runs in a process of its own."""
-    from playwright.sync_api import sync_playwright
+    """Print into ``out`` with two browsers, and send a sign of life after each page; runs in a process of its own."""
+    from playwright.sync_api import Page, sync_playwright
 
     from ferlib import printing
 
-    with serving(html) as address, sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=browser(), args=flags())
-        writer = printing.book(chromium.new_page(), address, pages, send)
-        chromium.close()
+    @contextlib.contextmanager
+    def tab() -> Iterator[Page]:
+        with sync_playwright() as driver:
+            chromium = driver.chromium.launch(executable_path=browser(), args=flags())
+            yield printing.on_paper(chromium.new_page())
+            chromium.close()
+
+    one_at_a_time = threading.Lock()
+    with (
+        serving(html) as address,
+        ThreadPoolExecutor(PRINTERS) as pool,
+        tqdm(total=len(pages), desc="printing", unit="page", disable=not sys.stderr.isatty()) as progress,
+    ):
+
+        def printed(share: Sequence[str]) -> dict[str, printing.Chapter]:
+            found = {}
+            with tab() as page:
+                for name in share:
+                    found[name] = printing.chapter(page, address, name, pages)
+                    with one_at_a_time:
+                        progress.update(1)
+                        send(name)
+            return found
+
+        shares = [share for i in range(PRINTERS) if (share := pages[i::PRINTERS])]
+        chapters = {name: one for found in pool.map(printed, shares) for name, one in found.items()}
+        with tab() as page:
+            writer = printing.book(page, [chapters[name] for name in pages])
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, lambda file: writer.write(file))

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import html
 import io
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from tqdm import tqdm
 
 from ferlib import __version__
 from ferlib.errors import FerlibError
@@ -249,17 +246,13 @@ def bind(chapters: Sequence[Chapter], make_front: Callable[[], PdfReader]) -> Pd
     return writer
 
 
-def book(page: Page, address: str, names: Sequence[str], printed: Callable[[str], None]) -> PdfWriter:
-    """Print the pages ``names`` (without .html, in order) of the book served at ``address``.
-
-    ``page`` is a tab of a browser with nothing in it; ``printed`` hears the name of each page that is done. Raises
-    FerlibError where a page does not load.
-    """
+def on_paper(page: Page) -> Page:
+    """An empty tab of a browser, made to show pages as they are printed."""
     page.emulate_media(media="print", color_scheme="light")
     page.set_viewport_size(VIEW)  # type: ignore[arg-type]
-    hidden = not sys.stderr.isatty()
-    chapters = []
-    for name in tqdm(names, desc="printing", unit="page", disable=hidden):
-        chapters.append(chapter(page, address, name, names))
-        printed(name)
+    return page
+
+
+def book(page: Page, chapters: Sequence[Chapter]) -> PdfWriter:
+    """The printed ``chapters`` in their order behind a title and contents, which ``page`` (`on_paper`) prints."""
     return bind(chapters, lambda: front(page, chapters))
