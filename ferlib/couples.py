@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -48,26 +49,40 @@ class Couple:
         return f"McNemar {p}" if self.by_images else f"{p} over people"
 
 
-def couple(first: str, second: str, results: Path | str, reading: str = "val_selected") -> Couple | None:
-    """Two rows by their ids; None where they have no seed in common on the same test images.
+class Both(NamedTuple):
+    """What two rows' records of one seed say of the same test images: ``ids`` (N,) and, for each, which are right."""
 
-    Runs of one seed are compared where both were shortened alike, if at all (`tables.shortened_alike`).
+    seed: int
+    parts: tuple[dict[str, Any], dict[str, Any]]
+    ids: np.ndarray
+    right: tuple[np.ndarray, np.ndarray]
+
+
+def both(first: str, second: str, results: Path | str, reading: str) -> Iterator[Both]:
+    """Each seed with records of both rows that were shortened alike, if at all, and tested on the same images.
+
+    See `tables.shortened_alike`.
     """
-    parts = [{p["seed"]: p for p in tables.parts_of(results, name)} for name in (first, second)]
-    gaps: list[np.ndarray] = []
-    used: list[int] = []
-    ids = np.empty(0)
-    for seed in sorted(set.intersection(*map(set, parts))):
-        if not tables.shortened_alike(*(by_seed[seed] for by_seed in parts)):
+    by_seed = [{p["seed"]: p for p in tables.parts_of(results, name)} for name in (first, second)]
+    for seed in sorted(by_seed[0].keys() & by_seed[1].keys()):
+        parts = by_seed[0][seed], by_seed[1][seed]
+        if not tables.shortened_alike(*parts):
             continue
         (ids_a, a), (ids_b, b) = (
             tables.correct(records.path_of(results, name, seed), reading) for name in (first, second)
         )
-        if np.array_equal(ids_a, ids_b) and (not gaps or np.array_equal(ids, ids_a)):
-            gaps.append(b.astype(float) - a)
-            used.append(seed)
-            ids = ids_a
-    return Couple(np.array(gaps), ids, tuple(used), EXPERIMENTS[second].dataset) if gaps else None
+        if np.array_equal(ids_a, ids_b):
+            yield Both(seed, parts, ids_a, (a, b))
+
+
+def couple(first: str, second: str, results: Path | str, reading: str = "val_selected") -> Couple | None:
+    """Two rows by their ids; None where they have no seed in common: see `both`."""
+    found = list(both(first, second, results, reading))
+    found = [one for one in found if np.array_equal(one.ids, found[0].ids)]
+    if not found:
+        return None
+    gaps = np.array([one.right[1].astype(float) - one.right[0] for one in found])
+    return Couple(gaps, found[0].ids, tuple(one.seed for one in found), EXPERIMENTS[second].dataset)
 
 
 def last_epochs(
@@ -131,27 +146,20 @@ class Pair:
 
 
 def pairs(results: Path | str, first: str, second: str, reading: str = "val_selected") -> list[Pair]:
-    """One comparison for each seed with records of both, `tables.shortened_alike`, over the same test images.
+    """One comparison for each seed of `both`.
 
     McNemar's exact test and a bootstrap over images; on CK+, where a person's frames are not independent, a test and a
     bootstrap over people. ``merged`` counts images that no history counts: it has no last epochs.
     """
-    by_seed = [{p["seed"]: p for p in tables.parts_of(results, identifier)} for identifier in (first, second)]
     found = []
-    for seed in sorted(by_seed[0].keys() & by_seed[1].keys()):
-        if not tables.shortened_alike(by_seed[0][seed], by_seed[1][seed]):
-            continue
-        paths = [records.path_of(results, identifier, seed) for identifier in (first, second)]
-        (ids_a, a), (ids_b, b) = (tables.correct(path, reading) for path in paths)
-        if not np.array_equal(ids_a, ids_b):
-            continue
+    for seed, parts, ids, (a, b) in both(first, second, results, reading):
         test = mcnemar_exact(a, b)
         counts = int(test["only_a"]), int(test["only_b"])
-        people = tables.clusters_of(ids_a, EXPERIMENTS[first].dataset)
+        people = tables.clusters_of(ids, EXPERIMENTS[first].dataset)
         over = paired_clusters(b.astype(float) - a, people)
         estimate, low, high = (over[name] for name in ("mean", "low", "high"))
-        p = test["p"] if people is ids_a else over["p"]
-        runs = tables.evidence_label([by_seed[0][seed], by_seed[1][seed]]).replace("2 seeds, ", "")
+        p = test["p"] if people is ids else over["p"]
+        runs = tables.evidence_label(list(parts)).replace("2 seeds, ", "")
         last = None if reading == "merged" else last_epochs(first, second, results, [seed])
         found.append(Pair(seed, len(a), 100 * estimate, 100 * low, 100 * high, *counts, p, runs, last))
     return found
