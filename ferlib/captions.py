@@ -206,8 +206,12 @@ def verdicts(judged: Sequence[Judgement]) -> str:
     return " ".join(said)
 
 
-def sizes(effects: Sequence[Effect]) -> str:
-    """The largest gap to the published accuracy, whether its interval holds zero, and the largest effect."""
+def sizes(effects: Sequence[Effect], papers: bool = False) -> str:
+    """The largest gap to the published accuracy, whether its interval holds zero, and the largest effect.
+
+    ``papers`` names the paper of the latter, where there are several.
+    """
+    from ferlib.claims import NAMES
     from ferlib.effects import CHANCE, holds_zero, measured, short
 
     found = measured(effects)
@@ -233,8 +237,9 @@ def sizes(effects: Sequence[Effect]) -> str:
     if others:
         most = max(others, key=_size)
         which = "other effects" if gaps else "effects"
+        where = f"{NAMES[most.paper]}, {most.dataset}" if papers else most.dataset
         said.append(
-            f"The largest of the {which} is {_points(most)} ({most.dataset}: {short(most)}{_short_of(most)})"
+            f"The largest of the {which} is {_points(most)} ({where}: {short(most)}{_short_of(most)})"
         )
     return "".join(f"{sentence}. " for sentence in said).strip()
 
@@ -324,14 +329,20 @@ def _gains(
         return f"the one measured difference ({named(known[0])}) {sign}"
     rest = len(known) - len(up) - len(down)
     if rest == len(known):
-        return f"{'both' if rest == 2 else f'all {rest}'} measured differences may be zero"
+        return f"{'both' if rest == 2 else f'all {rest}'} measured differences may be zero{_by_interval_alone(known)}"
     return (
         f"of {len(known)} measured differences, "
         f"{len(up) or 'none'} {'is' if len(up) == 1 else 'are'} above zero{_those(up)}, "
         f"{len(down) or 'none'} below{_those(down)}"
         + (f"; the other {rest if rest > 1 else 'one'} may be zero" if rest else "")
+        + _by_interval_alone(known)
         + " (not corrected for their number)"
     )
+
+
+def _by_interval_alone(gains: Sequence[Gain]) -> str:
+    alone = sum(not gain.clear and bool((gain.low or 0) > 0 or (gain.high or 0) < 0) for gain in gains)
+    return f", {alone} of them by the test alone, not by the interval" if alone else ""
 
 
 def pareto(panels: Mapping[str, Sequence[Point]]) -> str:

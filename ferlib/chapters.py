@@ -133,6 +133,16 @@ def signed(points: float | np.floating[Any]) -> str:
     return f"{round(float(points), 2) + 0.0:+.2f}"
 
 
+def bounds(low: float, high: float, digits: int = 1) -> str:
+    """An interval in square brackets; a bound that rounds to zero has one digit more: its side shows."""
+
+    def told(bound: float) -> str:
+        text = f"{bound:+.{digits}f}"
+        return text if bound == 0 or float(text) else f"{bound:+.{digits + 1}f}"
+
+    return f"[{told(low)}, {told(high)}]"
+
+
 def measure(quantity: str, result: Mapping[str, Any]) -> float | None:
     """A printed quantity among a record's metrics, in percent; None for what no record holds."""
     if quantity.startswith(RECALL_OF):
@@ -406,7 +416,7 @@ class SubjectTest:
 
     def in_points(self) -> str:
         mean, low, high = (100 * self.test[name] for name in ("mean", "low", "high"))
-        return f"{signed(mean)} [{low:+.1f}, {high:+.1f}]"
+        return f"{signed(mean)} {bounds(low, high)}"
 
     @property
     def clear(self) -> bool:

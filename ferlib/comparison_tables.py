@@ -579,7 +579,7 @@ def _of_training(chosen: Mapping[str, float], best: Mapping[str, float]) -> str:
 
 
 def _bounded(test: Mapping[str, float]) -> str:
-    return f"{chapters.signed(test['mean'])} [{test['low']:+.1f}, {test['high']:+.1f}]"
+    return f"{chapters.signed(test['mean'])} {chapters.bounds(test['low'], test['high'])}"
 
 
 def other_seeds(results: Path | str) -> str:

@@ -55,7 +55,8 @@ class Effect:
     """One effect on one dataset; ``points`` is None as long as the rows in ``needs`` have no records.
 
     ``low`` and ``high`` bound the size as ``bounds`` says; ``p`` is of the paired test where both networks have the
-    same test images; ``n`` counts test images, ``runs`` the runs behind it. ``stand_in``: see `stands_in`. ``last``:
+    same test images; ``n`` counts test images, ``runs`` the runs behind it, ``seeds`` those of the side that has fewer
+    (folds count once). ``stand_in``: see `stands_in`. ``last``:
     of two rows, the size over the last epochs, see `ferlib.couples.last_epochs`.
     """
 
@@ -70,6 +71,7 @@ class Effect:
     bounds: str = ""
     n: int = 0
     runs: int = 0
+    seeds: int = 0
     reduced: bool = False
     p: float | None = None
     stand_in: bool = False
@@ -153,6 +155,7 @@ def contrast(c: Contrast, results: Path | str) -> Effect:
         bounds=_bounds(row, len(seeds)),
         n=len(first.ids),
         runs=2 * len(seeds),
+        seeds=len(seeds),
         reduced=first.reduced or second.reduced,
         p=size[3] if len(size) > 3 else None,
         last=last_epochs(c.second, c.first, results, seeds),
@@ -185,6 +188,7 @@ def people(row: Experiment, results: Path | str, reading: str = "val_selected") 
         bounds=_bounds(row) + _counted(len(random.correct), len(seeds)),
         n=len(ids),
         runs=len(random.correct) + len(folds) * len(seeds),
+        seeds=min(len(random.correct), len(seeds)),
         reduced=random.reduced or grouped.reduced,
     )
 
@@ -215,6 +219,7 @@ def copies(row: Experiment, results: Path | str) -> Effect:
         bounds="95 %, images",
         n=found["n"],
         runs=found["seeds"],
+        seeds=found["seeds"],
         reduced=bool(chapters.star(parts)),
     )
 
@@ -234,6 +239,7 @@ def over_runs(
         bounds="range",
         n=parts[0]["result"]["val_selected"]["n"],
         runs=len(parts),
+        seeds=len(parts),
         reduced=bool(chapters.star(parts)),
     )
 
@@ -280,6 +286,7 @@ def sample(row: Experiment, results: Path | str) -> Effect:
         bounds=_bounds(row, 1),
         n=len(found.ids),
         runs=len(found.correct),
+        seeds=len(found.correct),
         reduced=found.reduced,
     )
 
@@ -307,6 +314,7 @@ def gap(ids: Sequence[str], results: Path | str, reading: str = "val_selected") 
         bounds=_bounds(row, len(found.correct)),
         n=len(found.ids),
         runs=len(found.correct),
+        seeds=len(found.correct),
         reduced=found.reduced,
         stand_in=stands_in(row),
     )
@@ -375,7 +383,7 @@ def frame(effects: Sequence[Effect]) -> pd.DataFrame:
                 "reading": e.what + (chapters.REDUCED if e.reduced else ""),
                 "dataset": e.dataset,
                 "points": (chapters.signed(e.points) if e.kind not in CHANCE else f"± {e.points:.2f}")
-                + ("" if e.low is None or e.high is None else f" [{e.low:+.1f}, {e.high:+.1f}]")
+                + ("" if e.low is None or e.high is None else f" {chapters.bounds(e.low, e.high)}")
                 if (e.low, e.high) != (0, 0)
                 else f"{chapters.signed(0.0)}, no image differs",
                 "interval over": e.bounds.partition(", ")[2] or e.bounds or "–",
@@ -485,7 +493,7 @@ def holds_zero(effect: Effect) -> bool:
 
 
 def _with_bounds(effect: Effect) -> str:
-    return f"{chapters.signed(effect.points or 0.0)} [{effect.low:+.1f}, {effect.high:+.1f}]"
+    return f"{chapters.signed(effect.points or 0.0)} {chapters.bounds(effect.low or 0.0, effect.high or 0.0)}"
 
 
 def told(kind: str, effects: Sequence[Effect]) -> str:

@@ -44,6 +44,7 @@ def sizes(effects: Sequence[Effect], *, papers: bool = False) -> Figure | None:
     ax.set_ylim(len(found) - 0.4, -0.6)
     ax.grid(False, axis="y")
     ax.set_xlabel("points of test accuracy")
+    ax.tick_params(labeltop=len(found) > 20)  # the scale below is out of sight
     figure.legend(handles=_key(found), loc="outside lower center", ncols=3, fontsize="small", frameon=False)
     return figure
 
@@ -71,7 +72,11 @@ def _draw(ax: plt.Axes, y: int, e: Effect) -> None:
     if e.last is not None:
         ax.plot(e.last[0], y, **LATE)
     ax.plot(
-        e.points, y, color=color, marker=marker, markerfacecolor="white" if e.reduced or e.runs < 3 else color
+        e.points,
+        y,
+        color=color,
+        marker=marker,
+        markerfacecolor="white" if e.reduced or e.seeds < 3 else color,
     )
 
 
@@ -85,10 +90,10 @@ def _key(found: Sequence[Effect]) -> list[plt.Line2D]:
         key.append(line([], [], **ours, label="effect, 95 % interval"))
     if any(e.bounds == "range" and e.kind not in CHANCE for e in found):
         key.append(line([], [], **ours, linestyle=":", label="mean and range over runs"))
-    if any(e.reduced or e.runs < 3 for e in found if e.kind not in CHANCE):
+    if any(e.reduced or e.seeds < 3 for e in found if e.kind not in CHANCE):
         key.append(
             line(
-                [], [], **ours, markerfacecolor="white", linestyle="", label="under three runs, or shortened"
+                [], [], **ours, markerfacecolor="white", linestyle="", label="under three seeds, or shortened"
             )
         )
     if any(e.last is not None for e in found):

@@ -133,7 +133,7 @@ def _step(gain: Gain) -> str:
     runs = chapters.some(gain.seeds, "seed") + (", shortened runs" if gain.reduced else "") + gain.turns
     return (
         f"{gain.title}: {published}ours {chapters.signed(gain.ours)} points "
-        f"[{gain.low:+.1f}, {gain.high:+.1f}] ({runs})"
+        f"{chapters.bounds(gain.low or 0.0, gain.high or 0.0)} ({runs})"
     )
 
 
@@ -166,7 +166,7 @@ def _by_subject(paper: str, results: Path | str) -> list[tuple[str, str]]:
 
 
 def _size(test: Mapping[str, float]) -> str:
-    return f"{chapters.signed(test['mean'])} points [{test['low']:+.1f}, {test['high']:+.1f}]"
+    return f"{chapters.signed(test['mean'])} points {chapters.bounds(test['low'], test['high'])}"
 
 
 def _alike(paper: str, results: Path | str) -> str:

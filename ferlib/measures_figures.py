@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from ferlib import measures
 from ferlib.measures import MIDDLE, ZONES
+from ferlib.measures_file import array
 from ferlib.measures_tables import SHOWN, Run
 
 HARD = "\N{NO-BREAK SPACE}"
@@ -44,9 +45,18 @@ def zones(faces: Mapping[str, np.ndarray]) -> Figure:
                 bbox={"facecolor": f"C{i}", "pad": 1, "linewidth": 0},
             )
         left, top, right, bottom = MIDDLE
-        ax.add_patch(
-            Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor="w", linestyle=":")
-        )
+        for color, line, width in (("k", "-", 2.2), ("w", ":", 1.5)):  # to be seen on bright skin
+            ax.add_patch(
+                Rectangle(
+                    (left, top),
+                    right - left,
+                    bottom - top,
+                    fill=False,
+                    edgecolor=color,
+                    linestyle=line,
+                    linewidth=width,
+                )
+            )
         ax.set_title(title, fontsize="small")
     return figure
 
@@ -70,7 +80,7 @@ def shares(groups: Mapping[str, Sequence[Run]]) -> Figure:
             ax.axvline(100 * runs[0].found["areas"][zone], color="0.3", linestyle="--", linewidth=1, zorder=0)
         ax.set(title=zone, xlabel="share (%)", xlim=(0, None))
     axes[0].set_yticks(range(len(groups)), [wrapped(title, 44) for title in groups], fontsize="x-small")
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(groups) - 0.4, -0.6)
     return figure
 
 
@@ -81,20 +91,20 @@ def wrapped(title: str, width: int = 36) -> str:
 
 
 def removal(runs: Mapping[str, Run]) -> Figure:
-    """Mean probability of the true class over the steps of deletion (left) and insertion (right), a line for each run.
+    """Mean area under the curves of deletion (left) and insertion (right), a line for each run.
 
     Filled: in the order of Grad-CAM; hollow: of random maps.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 0.36 * len(runs) + 1.5), sharey=True)
     for ax, kind in zip(axes, ("deletion", "insertion"), strict=True):
         for y, run in enumerate(runs.values()):
-            curves = run.found["removal"]["curves"][kind]
-            by_map, by_chance = (float(np.mean(curves[k])) for k in ("map", "random"))
+            areas = run.found["removal"][kind]
+            by_map, by_chance = (float(np.nanmean(array(areas[k]))) for k in ("map", "random"))
             ax.plot([by_chance, by_map], [y, y], color="0.6", zorder=1)
             ax.plot(by_chance, y, "o", color="0.35", markerfacecolor="white", zorder=2)
             ax.plot(by_map, y, "o", color="C0", zorder=3)
         better = "lower" if kind == "deletion" else "higher"
-        ax.set(title=f"{kind} ({better} is better)", xlabel="mean probability of the true class", xlim=(0, 1))
+        ax.set(title=f"{kind} ({better} is better)", xlabel="area under the curve", xlim=(0, 1))
         ax.grid(False, axis="y")
     axes[0].set_yticks(range(len(runs)), [wrapped(title, 48) for title in runs], fontsize="x-small")
     axes[0].invert_yaxis()

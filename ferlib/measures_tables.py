@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ferlib import measures, measures_file, records, wording
-from ferlib.chapters import REDUCED
+from ferlib.chapters import REDUCED, bounds
 from ferlib.errors import FerlibError
 from ferlib.experiments import get
 from ferlib.measures_claims import FACE
@@ -126,7 +126,7 @@ def points(test: Mapping[str, Any]) -> str:
     by_seed = test.get("by_seed", {})
     if 1 < len(by_seed) < SEEDS:
         return each_seed(by_seed)
-    return f"{100 * test['mean']:+.1f} [{100 * test['low']:+.1f}, {100 * test['high']:+.1f}]"
+    return f"{100 * test['mean']:+.1f} {bounds(100 * test['low'], 100 * test['high'])}"
 
 
 def each_seed(by_seed: Mapping[int, float]) -> str:
@@ -265,7 +265,7 @@ def placing(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
         one = run.found["layers"][run.found["layer"]]
         usual = measures.even((one["grid"][0], one["grid"][1]), get(identifier).size)
         off = [measures_file.array(one[k]) - u for k, u in zip(("rows", "columns"), usual, strict=True)]
-        moved = {z: np.nanmean(run.values([z])) - np.nanmean(run.values([z], kind="even")) for z in FACE}
+        moved = {z: np.nanmean(run.values([z])) - np.nanmean(run.values([z], kind="even")) for z in SHOWN}
         worst = max(moved, key=lambda zone: abs(moved[zone]))
         lines.append(
             {
@@ -275,7 +275,9 @@ def placing(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
                 "all, mean (px)": f"{np.mean([o.mean() for o in off]):+.1f}",
                 "first (px)": f"{np.mean([o[0] for o in off]):+.1f}",
                 "last (px)": f"{np.mean([o[-1] for o in off]):+.1f}",
-                "share that moves most (points)": f"{worst} {100 * moved[worst]:+.1f}",
+                "share that moves most (points)": f"{worst} {100 * moved[worst]:+.1f}"
+                if round(100 * moved[worst], 1)
+                else "–",
             }
         )
     return pd.DataFrame(lines)
@@ -303,7 +305,7 @@ def removal(results: Path | str, identifiers: Sequence[str]) -> pd.DataFrame:
         line: dict[str, Any] = {"network": text, "images": int(tests["deletion"]["n"])}
         for kind, t in tests.items():
             line[f"{kind}: map, random"] = f"{t['map']:.2f}, {t['random']:.2f}"
-            line[f"{kind}: difference"] = f"{t['mean']:+.2f} [{t['low']:+.2f}, {t['high']:+.2f}]"
+            line[f"{kind}: difference"] = f"{t['mean']:+.2f} {bounds(t['low'], t['high'], 2)}"
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -313,8 +315,10 @@ def rounded(frame: pd.DataFrame) -> pd.DataFrame:
     shown = frame.copy()
     for column in ("correlation then", "all random", "other images"):
         shown[column] = [f"{value:.2f}" for value in frame[column]]
-    bounds = [f" [{low:.2f}, {high:.2f}]" for low, high in frame["interval"]]
-    shown["all random"] = [a + b for a, b in zip(shown["all random"], bounds, strict=True)]
+    shown["all random"] = [
+        f"{mean} {bounds(interval[0], interval[1], 2)}"
+        for mean, interval in zip(shown["all random"], frame["interval"], strict=True)
+    ]
     return shown.drop(columns=["interval", "seeds"])
 
 

@@ -201,6 +201,10 @@ def test_a_step_that_the_test_does_not_bear_out_may_be_zero():
     for p, word in ((0.04, "is above zero"), (0.09, "may be zero"), (None, "is above zero")):
         assert captions.steps({"CK+": [replace(step, p=p)]}).endswith(f"(A → B) {word}.")
     assert (
+        captions.steps({"CK+": [replace(step, p=0.09), gain("B → C", 0.0, -1.0, 1.0)]})
+        == "Both measured differences may be zero, 1 of them by the test alone, not by the interval."
+    )
+    assert (
         replace(step, low=-3.0, high=-1.0, p=0.04).below
         and not replace(step, low=-3.0, high=-1.0, p=0.06).below
     )

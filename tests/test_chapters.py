@@ -449,5 +449,13 @@ def test_welch_without_any_spread():
     assert np.isnan(found["p"])
 
 
+def test_a_bound_shows_on_which_side_of_zero_it_is():
+    assert chapters.bounds(-3.04, 1.26) == "[-3.0, +1.3]"
+    assert (
+        chapters.bounds(-0.04, 0.0) == "[-0.04, +0.0]"
+        and chapters.bounds(0.001, 0.14, 2) == "[+0.001, +0.14]"
+    )
+
+
 def test_no_difference_is_no_negative_one():
     assert [chapters.signed(x) for x in (-0.001, 0.0, -0.006, 1.25)] == ["+0.00", "+0.00", "-0.01", "+1.25"]

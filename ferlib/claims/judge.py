@@ -121,7 +121,7 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
     elif (other := on_merged(claim, row, parts)) is not None:
         size += f"; {other[1]}"
         if verdict == "reproduced" != other[0]:
-            size += f", which decides; on the official one {d:+.2f} [{low:+.1f}, {high:+.1f}]"
+            size += f", which decides; on the official one {d:+.2f} {chapters.bounds(low, high)}"
             verdict, (d, low, high) = other[0], other[2]
     return Judgement(
         claim,
@@ -156,7 +156,7 @@ def on_merged(
     verdict = by_interval(d, low, high)
     text = (
         f"on the merged test part, which the paper used, best epoch on it, n = {n:,}: "
-        f"{spread_of(100 * np.array(rates), 2)}, {d:+.2f} [{low:+.1f}, {high:+.1f}], {verdict}"
+        f"{spread_of(100 * np.array(rates), 2)}, {d:+.2f} {chapters.bounds(low, high)}, {verdict}"
     )
     return verdict, text, (d, low, high)
 
@@ -323,8 +323,7 @@ def gain_over(other: Experiment, row: Experiment, results: Path | str, reading: 
 
 def compared(test: Mapping[str, float], seeds: Sequence[int], over: str) -> Compared:
     """From mean, low, high (points) and p."""
-    bounds = f"[{test['low']:+.1f}, {test['high']:+.1f}]"
-    text = f"{chapters.signed(test['mean'])} {bounds} {over}"
+    text = f"{chapters.signed(test['mean'])} {chapters.bounds(test['low'], test['high'])} {over}"
     return Compared(test["mean"], test["low"], test["high"], test["p"], tuple(seeds), text)
 
 

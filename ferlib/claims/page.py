@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
+from ferlib.chapters import bounds
 from ferlib.claims import NAMES, Claim, Other
 from ferlib.claims.judge import Judgement, rests_on_runs
 from ferlib.claims.verdicts import RUN
@@ -69,7 +70,7 @@ def interval(judgement: Judgement) -> str:
     text = f"{difference:+,.0f}" if whole or abs(difference) >= 1000 else f"{difference:+.2f}"
     if judgement.low is None or judgement.high is None:
         return "0" if whole and not difference else text
-    return f"{text} [{judgement.low:+.1f}, {judgement.high:+.1f}]"
+    return f"{text} {bounds(judgement.low, judgement.high)}"
 
 
 COLUMNS: dict[str, Callable[[Judgement], str]] = {
