@@ -143,7 +143,10 @@ def readings(frame: pd.DataFrame) -> Figure | None:
 
 def lines(effects: Sequence[Effect], results: Path | str) -> None:
     """Show a chapter's effects as a table, and under it, folded, those whose rows have no record yet."""
-    chapters.table_or(frame(effects), "No effect is measured yet: no row of this paper has a record.")
+    shown = frame(effects)
+    if len(shown):  # one column less, so that the table fits into a page
+        shown["reading"] = shown.pop("dataset") + ": " + shown["reading"]
+    chapters.table_or(shown, "No effect is measured yet: no row of this paper has a record.")
     if len(open_ones := waiting(effects, results)):
         chapters.folded(
             f"Not measured yet, for want of records: {chapters.some(len(open_ones), 'effect')}", open_ones
