@@ -561,9 +561,10 @@ def _draw_gain(ax: plt.Axes, y: int, gain: Gain, edges: tuple[float, float]) -> 
         ax.annotate(
             f"{gain.published:+.2f}".replace("-", "−"),
             at,
-            xytext=(6, 0),
+            xytext=(-6 if (beyond := at[0] > edges[0] + 0.92 * (edges[1] - edges[0])) else 6, 0),
             color="0.25",
             fontsize="x-small",
+            ha="right" if beyond else "left",
             **near,
         )
     if gain.ours is None or gain.low is None or gain.high is None:
