@@ -20,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from ferlib import book, records
 from ferlib.book import runs
 from ferlib.errors import FerlibError
-from ferlib.experiments import EXPERIMENTS, get
+from ferlib.experiments import EXPERIMENTS, get, quick
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOW = ROOT / "workflow"
@@ -198,7 +198,7 @@ def test_the_cost_model_is_asked_for_the_row_the_device_and_the_threads(matrix, 
     monkeypatch.setattr(cost, "seconds", seconds)
     assert matrix.expected("se_cnn-se", matrix.options({"gres": "gpu:1", "threads": 2})) == 10
     assert matrix.expected("se_cnn-se", matrix.options({"profile": "quick"})) == 10
-    assert asked == [("se_cnn-se", 100, "cuda", 2), ("se_cnn-se", 6, "auto", 4)]
+    assert asked == [("se_cnn-se", 100, "cuda", 2), ("se_cnn-se", quick(get("se_cnn-se")).epochs, "auto", 4)]
     matrix.expected.cache_clear()
 
 
