@@ -209,7 +209,7 @@ def verdicts(judged: Sequence[Judgement]) -> str:
 def sizes(effects: Sequence[Effect], papers: bool = False) -> str:
     """The largest gap to the published accuracy, whether its interval holds zero, and the largest effect.
 
-    ``papers`` names the paper of the latter, where there are several.
+    ``papers``: name the paper of the largest effect, too.
     """
     from ferlib.claims import NAMES
     from ferlib.effects import CHANCE, holds_zero, measured, short
@@ -326,23 +326,29 @@ def _gains(
     up, down = [named(g) for g in known if g.above], [named(g) for g in known if g.below]
     if len(known) == 1:
         sign = "is above zero" if up else "is below zero" if down else "may be zero"
-        return f"the one measured difference ({named(known[0])}) {sign}"
+        return f"the one measured difference ({named(known[0])}) {sign}{_against_the_interval(known)}"
     rest = len(known) - len(up) - len(down)
     if rest == len(known):
-        return f"{'both' if rest == 2 else f'all {rest}'} measured differences may be zero{_by_interval_alone(known)}"
+        both = "both" if rest == 2 else f"all {rest}"
+        return f"{both} measured differences may be zero{_against_the_interval(known)}"
     return (
         f"of {len(known)} measured differences, "
         f"{len(up) or 'none'} {'is' if len(up) == 1 else 'are'} above zero{_those(up)}, "
         f"{len(down) or 'none'} below{_those(down)}"
         + (f"; the other {rest if rest > 1 else 'one'} may be zero" if rest else "")
-        + _by_interval_alone(known)
+        + _against_the_interval(known)
         + " (not corrected for their number)"
     )
 
 
-def _by_interval_alone(gains: Sequence[Gain]) -> str:
-    alone = sum(not gain.clear and bool((gain.low or 0) > 0 or (gain.high or 0) < 0) for gain in gains)
-    return f", {alone} of them by the test alone, not by the interval" if alone else ""
+def _against_the_interval(gains: Sequence[Gain]) -> str:
+    """How many may be zero by their test, though the interval leaves it out, as a few differing images make it."""
+    found = sum(not gain.clear and bool((gain.low or 0) > 0 or (gain.high or 0) < 0) for gain in gains)
+    return (
+        f"; of {found} of these the interval leaves zero out, but the test does not reject it"
+        if found
+        else ""
+    )
 
 
 def pareto(panels: Mapping[str, Sequence[Point]]) -> str:

@@ -133,12 +133,16 @@ def signed(points: float | np.floating[Any]) -> str:
     return f"{round(float(points), 2) + 0.0:+.2f}"
 
 
-def bounds(low: float, high: float, digits: int = 1) -> str:
-    """An interval in square brackets; a bound that rounds to zero has one digit more: its side shows."""
+def bounds(low: float, high: float, digits: int = 1, sign: str = "+") -> str:
+    """An interval in square brackets, in the unit of its bounds, with ``digits`` behind the point; ``sign`` "" or "+".
+
+    A bound that would round to zero has as many more as show on which side of it it lies.
+    """
 
     def told(bound: float) -> str:
-        text = f"{bound:+.{digits}f}"
-        return text if bound == 0 or float(text) else f"{bound:+.{digits + 1}f}"
+        bound = round(bound, 9) + 0.0
+        shown = next((n for n in range(digits, 9) if round(bound, n)), digits)
+        return f"{bound:{sign}.{shown}f}"
 
     return f"[{told(low)}, {told(high)}]"
 

@@ -25,7 +25,7 @@ from ferlib.silence import SilentError, heard
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NAME = "attention-fer-book"
 PRINTERS = 2  # browsers that print at once
-HUNG = 400.0  # seconds without a page printed, or for the binding at the end: the browser hangs
+HUNG = 400.0  # seconds without a page printed by any browser, or for the binding at the end: one hangs
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -116,11 +116,14 @@ def pdf(html: Path, pages: Sequence[str], out: Path) -> Path:
         with contextlib.suppress(SilentError):
             deque(heard(_print, html, pages, out, patience=HUNG), maxlen=0)
             return out
-    raise FerlibError("no PDF: two browsers hang; name another in FERLIB_CHROMIUM")
+    raise FerlibError("no PDF: browsers hang, twice; name another in FERLIB_CHROMIUM")
 
 
 def _print(send: Callable[[str], None], html: Path, pages: Sequence[str], out: Path) -> None:
-    """Print into ``out`` with two browsers, and send a sign of life after each page; runs in a process of its own."""
+    """Print into ``out``, and send a sign of life after each page; runs in a process of its own.
+
+    `PRINTERS` browsers print the pages, a fresh one title and contents, in which the sheets of all have numbers.
+    """
     from playwright.sync_api import Page, sync_playwright
 
     from ferlib import printing
@@ -132,7 +135,7 @@ def _print(send: Callable[[str], None], html: Path, pages: Sequence[str], out: P
             yield printing.on_paper(chromium.new_page())
             chromium.close()
 
-    one_at_a_time = threading.Lock()
+    one_at_a_time, failed = threading.Lock(), threading.Event()
     with (
         serving(html) as address,
         ThreadPoolExecutor(PRINTERS) as pool,
@@ -143,7 +146,13 @@ def _print(send: Callable[[str], None], html: Path, pages: Sequence[str], out: P
             found = {}
             with tab() as page:
                 for name in share:
-                    found[name] = printing.chapter(page, address, name, pages)
+                    if failed.is_set():  # the other one: its error is told
+                        break
+                    try:
+                        found[name] = printing.chapter(page, address, name, pages)
+                    except FerlibError:
+                        failed.set()
+                        raise
                     with one_at_a_time:
                         progress.update(1)
                         send(name)
@@ -152,6 +161,7 @@ def _print(send: Callable[[str], None], html: Path, pages: Sequence[str], out: P
         shares = [share for i in range(PRINTERS) if (share := pages[i::PRINTERS])]
         chapters = {name: one for found in pool.map(printed, shares) for name, one in found.items()}
         with tab() as page:
-            writer = printing.book(page, [chapters[name] for name in pages])
+            in_order = [chapters[name] for name in pages]
+            writer = printing.bind(in_order, lambda: printing.front(page, in_order))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, lambda file: writer.write(file))

@@ -55,9 +55,9 @@ class Effect:
     """One effect on one dataset; ``points`` is None as long as the rows in ``needs`` have no records.
 
     ``low`` and ``high`` bound the size as ``bounds`` says; ``p`` is of the paired test where both networks have the
-    same test images; ``n`` counts test images, ``runs`` the runs behind it, ``seeds`` those of the side that has fewer
-    (folds count once). ``stand_in``: see `stands_in`. ``last``:
-    of two rows, the size over the last epochs, see `ferlib.couples.last_epochs`.
+    same test images; ``n`` counts test images, ``runs`` the runs behind it, ``seeds`` the different seeds of the side
+    that has fewer. ``stand_in``: see `stands_in`. ``last``: of two rows, the size over the last epochs, see
+    `ferlib.couples.last_epochs`.
     """
 
     kind: str
@@ -239,7 +239,7 @@ def over_runs(
         bounds="range",
         n=parts[0]["result"]["val_selected"]["n"],
         runs=len(parts),
-        seeds=len(parts),
+        seeds=len({p["seed"] for p in parts}),
         reduced=bool(chapters.star(parts)),
     )
 
@@ -429,7 +429,7 @@ class Left(StrEnum):
 
     CHANCE = "may be zero"
     GONE = "gone at the best test epoch"
-    ABOVE = "above the print"
+    ABOVE = "above the published accuracy"
     OPEN = "open"
     UNKNOWN = "not known"
 

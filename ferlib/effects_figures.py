@@ -44,7 +44,7 @@ def sizes(effects: Sequence[Effect], *, papers: bool = False) -> Figure | None:
     ax.set_ylim(len(found) - 0.4, -0.6)
     ax.grid(False, axis="y")
     ax.set_xlabel("points of test accuracy")
-    ax.tick_params(labeltop=len(found) > 20)  # the scale below is out of sight
+    ax.tick_params(labeltop=len(found) > 20)  # of a tall figure the lower scale is out of sight
     figure.legend(handles=_key(found), loc="outside lower center", ncols=3, fontsize="small", frameon=False)
     return figure
 
@@ -146,6 +146,7 @@ def lines(effects: Sequence[Effect], results: Path | str) -> None:
     shown = frame(effects)
     if len(shown):  # one column less, so that the table fits into a page
         shown["reading"] = shown.pop("dataset") + ": " + shown["reading"]
+        shown = shown.rename(columns={"reading": "dataset: reading"})
     chapters.table_or(shown, "No effect is measured yet: no row of this paper has a record.")
     if len(open_ones := waiting(effects, results)):
         chapters.folded(

@@ -150,7 +150,7 @@ def resampled_means(size: np.ndarray, total: np.ndarray, draws: int, rng: np.ran
     """
     kinds, members = np.unique(np.stack([size, total]), axis=1, return_counts=True)
     if 10 * len(members) > len(size):
-        chosen = _remembered(_counts, len(size), draws, rng)
+        chosen = _drawn(_counts, len(size), draws, rng)
         return np.asarray((chosen @ total) / (chosen @ size))
     chosen = rng.multinomial(len(size), members / len(size), size=draws)
     return np.asarray((chosen @ kinds[1]) / (chosen @ kinds[0]))
@@ -160,17 +160,21 @@ def flipped_sums(total: np.ndarray, draws: int, rng: np.random.Generator) -> np.
     """Sum (draws,) of the clusters' sums (clusters,) with signs at random; equal amounts are drawn together."""
     amounts, members = np.unique(np.abs(total[total != 0]), return_counts=True)
     if np.all(members == 1):
-        return np.asarray(_remembered(_signs, len(members), draws, rng) @ amounts)
+        return np.asarray(_drawn(_signs, len(members), draws, rng) @ amounts)
     positive = rng.binomial(members, 0.5, size=(draws, len(members)))
     return np.asarray((2 * positive - members) @ amounts)
 
 
 # Drawing takes most of an interval's time, and the same images have many intervals, each with the same draws.
-def _remembered(
+REMEMBERED = 12_000_000  # numbers in one array of draws, 48 MB; larger ones are drawn again
+
+
+def _drawn(
     draw: Callable[[int, int, str], tuple[np.ndarray, str]], n: int, draws: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """What ``draw`` gives, (draws, n), for the state of ``rng``, which is left as if it had drawn."""
-    drawn, after = draw(n, draws, json.dumps(rng.bit_generator.state))
+    """What ``draw`` gives, (draws, n), for the state of ``rng`` (PCG64), which is left as if it had drawn."""
+    make = draw.__wrapped__ if n * draws > REMEMBERED else draw  # type: ignore[attr-defined]
+    drawn, after = make(n, draws, json.dumps(rng.bit_generator.state))
     rng.bit_generator.state = json.loads(after)
     return drawn
 
@@ -181,19 +185,21 @@ def _at(state: str) -> np.random.Generator:
     return rng
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=3)
 def _counts(n: int, draws: int, state: str) -> tuple[np.ndarray, str]:
     """How often each of ``n`` is drawn in as many draws with replacement, and the state after them."""
     rng = _at(state)
     counts = rng.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float32)
+    counts.setflags(write=False)
     return counts, json.dumps(rng.bit_generator.state)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=3)
 def _signs(n: int, draws: int, state: str) -> tuple[np.ndarray, str]:
     """``n`` signs a draw, 1 or -1, and the state after them."""
     rng = _at(state)
     signs = (2 * rng.binomial(np.ones(n, int), 0.5, size=(draws, n)) - 1).astype(np.float32)
+    signs.setflags(write=False)
     return signs, json.dumps(rng.bit_generator.state)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -66,13 +67,20 @@ class Run(NamedTuple):
 
 
 def runs_of(results: Path | str, identifier: str) -> dict[int, Run]:
-    """The measured runs of one experiment by seed; files that are damaged or of an older record are left out."""
+    """The measured runs of one experiment by seed; files that are damaged or of an older record are left out.
+
+    What they hold is shared with the next call and must not be changed.
+    """
     folder = Path(results) / identifier
-    files = [(path.name, path.stat()) for path in sorted(folder.glob("*seed*.json"))]
-    return dict(_runs_of(folder, tuple((name, f.st_mtime_ns, f.st_size, f.st_ino) for name, f in files)))
+    files = []
+    for path in sorted(folder.glob("*seed*.json")):
+        with contextlib.suppress(OSError):  # removed in between
+            found = path.stat()
+            files.append((path.name, found.st_mtime_ns, found.st_size, found.st_ino))
+    return dict(_runs_of(folder, tuple(files)))
 
 
-@lru_cache(maxsize=256)  # a page reads them for each of its tables; files that changed are read again
+@lru_cache(maxsize=64)  # a page reads them for each of its tables; files that changed are read again
 def _runs_of(folder: Path, _files: tuple[tuple[str, int, int, int], ...]) -> dict[int, Run]:
     found, _ = measures_file.read_all(folder.parent, folder.name)
     paths = {one["seed"]: records.path_of(folder.parent, folder.name, one["seed"]) for one in found}
@@ -316,8 +324,8 @@ def rounded(frame: pd.DataFrame) -> pd.DataFrame:
     for column in ("correlation then", "all random", "other images"):
         shown[column] = [f"{value:.2f}" for value in frame[column]]
     shown["all random"] = [
-        f"{mean} {bounds(interval[0], interval[1], 2)}"
-        for mean, interval in zip(shown["all random"], frame["interval"], strict=True)
+        f"{mean} {bounds(low, high, 2, sign='')}"
+        for mean, (low, high) in zip(shown["all random"], frame["interval"], strict=True)
     ]
     return shown.drop(columns=["interval", "seeds"])
 

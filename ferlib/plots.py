@@ -557,14 +557,15 @@ def _draw_gain(ax: plt.Axes, y: int, gain: Gain, edges: tuple[float, float]) -> 
     near: dict[str, Any] = {"textcoords": "offset points", "va": "center"}
     if gain.published is not None:
         at = gain.published, y - 0.12
+        at_edge = gain.published > edges[1] - 0.08 * (edges[1] - edges[0])  # no room on the right
         ax.plot(*at, marker="D", color="C1", linestyle="")
         ax.annotate(
             f"{gain.published:+.2f}".replace("-", "−"),
             at,
-            xytext=(-6 if (beyond := at[0] > edges[0] + 0.92 * (edges[1] - edges[0])) else 6, 0),
+            xytext=(-6 if at_edge else 6, 0),
             color="0.25",
             fontsize="x-small",
-            ha="right" if beyond else "left",
+            ha="right" if at_edge else "left",
             **near,
         )
     if gain.ours is None or gain.low is None or gain.high is None:

@@ -247,12 +247,7 @@ def bind(chapters: Sequence[Chapter], make_front: Callable[[], PdfReader]) -> Pd
 
 
 def on_paper(page: Page) -> Page:
-    """An empty tab of a browser, made to show pages as they are printed."""
+    """Make an empty tab of a browser show pages as they are printed, and return it."""
     page.emulate_media(media="print", color_scheme="light")
     page.set_viewport_size(VIEW)  # type: ignore[arg-type]
     return page
-
-
-def book(page: Page, chapters: Sequence[Chapter]) -> PdfWriter:
-    """The printed ``chapters`` in their order behind a title and contents, which ``page`` (`on_paper`) prints."""
-    return bind(chapters, lambda: front(page, chapters))

@@ -450,6 +450,9 @@ def test_welch_without_any_spread():
 
 
 def test_a_bound_shows_on_which_side_of_zero_it_is():
+    assert chapters.bounds(-0.0, 1e-17) == chapters.bounds(-1e-17, 0.0) == "[+0.0, +0.0]"
+    assert chapters.bounds(-0.003, 0.0004, 2) == "[-0.003, +0.0004]"
+    assert chapters.bounds(-0.003, 0.5, 2, sign="") == "[-0.003, 0.50]"
     assert chapters.bounds(-3.04, 1.26) == "[-3.0, +1.3]"
     assert (
         chapters.bounds(-0.04, 0.0) == "[-0.04, +0.0]"

@@ -225,7 +225,7 @@ def test_what_remains_of_a_gap(tmp_path):
     record(tmp_path / "short", "se_cnn-se", 0, 0.3, best=0.35)
     assert effects.remaining(tmp_path / "short")["state"][0] == "not known: shortened runs"
     record(tmp_path / "above", "se_cnn-se", 0, 0.9, best=0.95)  # the published 69.04
-    assert effects.remaining(tmp_path / "above")["state"][0].startswith("above the print")
+    assert effects.remaining(tmp_path / "above")["state"][0].startswith("above the published accuracy")
 
 
 # -- what is shown ----------------------------------------------------------------------------------------------------

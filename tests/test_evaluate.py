@@ -14,6 +14,7 @@ from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
+from ferlib import evaluate
 from ferlib.evaluate import (
     FEW,
     accuracy_interval,
@@ -419,19 +420,24 @@ def test_student_interval_against_scipy():
     assert student_interval(values) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("n", "of"), [(12, 0), (40, 1), (12, 2)])  # the last one with remembered draws
-def test_remembered_draws_are_those_of_the_generator(n, of):
+@pytest.mark.parametrize("limit", [evaluate.REMEMBERED, 0])
+def test_remembered_draws_are_those_of_the_generator(limit, monkeypatch):
     """Values that all differ: counts of single images, then signs, from one generator, as without a memory."""
-    values = np.random.default_rng(of).normal(size=n)
-    found = paired_clusters(values, np.arange(n), draws=500, seed=3)
-    rng = np.random.default_rng(3)
-    means = rng.multinomial(n, np.full(n, 1 / n), size=500) @ values / n
-    signs = 2 * rng.binomial(np.ones(n, int), 0.5, size=(500, n)) - 1
-    low, high = np.percentile(means, [2.5, 97.5])
-    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-12)
-    as_far = np.abs(signs @ np.sort(np.abs(values))) >= abs(values.sum()) - 1e-9
-    assert found["p"] == (as_far.sum() + 1) / 501
-    assert found["p"] != pytest.approx(1)
+    monkeypatch.setattr(evaluate, "REMEMBERED", limit)
+    for cached in (evaluate._counts, evaluate._signs, evaluate._paired):
+        cached.cache_clear()
+    for n, of in ((12, 0), (40, 1), (12, 2)):
+        values = np.random.default_rng(of).normal(size=n)
+        found = paired_clusters(values, np.arange(n), draws=500, seed=3)
+        rng = np.random.default_rng(3)
+        means = rng.multinomial(n, np.full(n, 1 / n), size=500) @ values / n
+        signs = 2 * rng.binomial(np.ones(n, int), 0.5, size=(500, n)) - 1
+        low, high = np.percentile(means, [2.5, 97.5])
+        assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-12)
+        as_far = np.abs(signs @ np.sort(np.abs(values))) >= abs(values.sum()) - 1e-9
+        assert found["p"] == (as_far.sum() + 1) / 501
+    hits = [cached.cache_info().hits for cached in (evaluate._counts, evaluate._signs)]
+    assert hits == ([1, 1] if limit else [0, 0])  # of the third, which has as many as the first
 
 
 def test_signs_flipped_in_every_way():

@@ -206,7 +206,9 @@ def test_the_faces_are_those_that_the_folder_holds(tmp_path, said, monkeypatch):
 
 @pytest.mark.parametrize("row", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
 def test_every_row_can_be_demonstrated_without_files(row):
-    small = quick(row)
-    assert small.dataset == "synthetic"
+    small, real = quick(row), quick(row, real=True)
+    assert small.dataset == "synthetic" and small.augmentation == {}
     assert small.size <= 48
     assert not small.variant.get("pretrained")
+    assert (real.dataset, real.augmentation) == (row.dataset, row.augmentation)
+    assert real.dataset_options["subset"] == 3 * small.dataset_options["n"] and real.epochs > small.epochs

@@ -87,6 +87,23 @@ def test_predictions_of_another_run_are_refused(tmp_path):
         records.read_predictions(path)
 
 
+def test_what_was_read_once_is_read_anew_where_it_changed_and_is_nobodys(tmp_path):
+    path = write(tmp_path)
+    first, arrays = records.read(path), records.read_predictions(path)
+    first["reproducible"]["profile"] = "changed"
+    name = next(iter(arrays))
+    kept = arrays[name].copy()
+    arrays[name][...] = 0
+    assert records.read(path)["reproducible"]["profile"] != "changed"
+    assert np.array_equal(records.read_predictions(path)[name], kept)
+    good = path.with_suffix(".npz").read_bytes()
+    np.savez(path.with_suffix(".npz"), **{name: kept[::-1]})
+    with pytest.raises(RecordError, match="does not belong to its record"):
+        records.read_predictions(path)
+    path.with_suffix(".npz").write_bytes(good)
+    assert np.array_equal(records.read_predictions(path)[name], kept)
+
+
 def test_nan_never_enters(tmp_path):
     with pytest.raises(ValueError, match="Out of range"):
         write(tmp_path, result={"accuracy": float("nan")})

@@ -43,7 +43,7 @@ def quick(row: Experiment, *, real: bool = False) -> Experiment:
 
     48x48 pixels at the most, no pretrained weights; smaller batches, another rate and images that are not augmented
     let it learn something in so few steps. ``real=True`` takes images of the row's own dataset instead, three times as
-    many for six epochs, augmented as in the row. Either way the record can only be a ``smoke`` run,
+    many for six epochs, augmented as in the row: some minutes. Either way the record can only be a ``smoke`` run,
     which never enters a results table, and it lists every change.
     """
     images, epochs, rate = QUICK_EXCEPTIONS.get(row.model, QUICK)
