@@ -19,7 +19,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from ferlib.couples import LAST
@@ -138,6 +138,7 @@ def curves(records: Mapping[str, Mapping[str, Any]], published: Mapping[str, flo
             )
         axes[0, column].set(title=name, ylabel="accuracy (%)" if column == 0 else "")
         axes[1, column].set(xlabel="epoch", ylabel="loss" if column == 0 else "")
+        axes[1, column].xaxis.set_major_locator(MaxNLocator(integer=True))  # no half epochs
     drawn = dict(zip(("training", "validation", "test"), axes[0, 0].lines, strict=False)) | marks
     figure.legend(
         list(drawn.values()),

@@ -180,3 +180,12 @@ def test_seeds_of_other_images_have_no_common_mean(tmp_path, recwarn):
         "experiment": {"id": "x", "dataset_options": {"train_images": 9}},
     }
     assert tables.of_one_copy([part, fewer]) == [part, fewer]  # fewer training images of the same copy
+
+
+def test_curves_of_a_few_epochs_have_no_half_ones():
+    line = {f"{part}_{what}": 0.5 for part in ("train", "val", "test") for what in ("accuracy", "loss")}
+    history = [line | {"epoch": epoch, "lr": 0.1} for epoch in range(3)]
+    figure = plots.curves({"x": {"history": history, "best_epoch": 1}})
+    ticks = figure.axes[-1].xaxis.get_major_locator().tick_values(1, 3)
+    plots.close(figure)
+    assert set(ticks) >= {1, 2, 3} and all(float(tick).is_integer() for tick in ticks)
