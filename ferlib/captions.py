@@ -18,7 +18,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from ferlib import measures
-from ferlib.chapters import REDUCED, listed, some
+from ferlib.chapters import REDUCED, listed, signed, some
 from ferlib.couples import LAST
 from ferlib.data.dataset import SYNONYMS
 from ferlib.measures import MIDDLE
@@ -181,17 +181,25 @@ def _middle(shape: tuple[int, ...]) -> np.ndarray:
 def verdicts(judged: Sequence[Judgement]) -> str:
     """How many claims have a verdict, apart for those that need training runs and those that do not.
 
-    Of what is lower, how many runs had fewer training images than the paper's.
+    Before them how many of the former are reproduced, after them how many of what is lower rests on shortened runs.
     """
-    from ferlib.claims.judge import fewer_images, rests_on_runs
+    from ferlib.claims.judge import distinct, rests_on_runs, shortened
     from ferlib.claims.verdicts import RUN
 
     decided = [j for j in judged if j.verdict not in (*RUN, "not testable")]
     if not decided:
         return f"None of the {some(len(judged), 'claim')} has a verdict yet."
     said = []
+    if run := [j for j in decided if rests_on_runs(j)]:
+        same = sum(j.verdict == "reproduced" for j in run)
+        unsure = sum(j.provisional for j in run)
+        said.append(
+            f"Of {some(len(run), 'claim')} that training runs have a say in ({distinct(run):,} different ones: papers "
+            f"repeat themselves), {same or 'none'} {'is' if same <= 1 else 'are'} reproduced to its interval; "
+            f"{unsure:,} verdicts are provisional."
+        )
     for trained, which in (
-        (True, "Training runs decide"),
+        (True, "Training runs speak to"),
         (False, "Counting, adding and reading decide"),
     ):
         tally = Counter(j.verdict for j in decided if rests_on_runs(j) == trained)
@@ -199,9 +207,11 @@ def verdicts(judged: Sequence[Judgement]) -> str:
         if tally:
             verdicts = ", ".join(f"{n:,} “{verdict}”" for verdict, n in tally.most_common())
             said.append(f"{which} {tally.total():,} of {some(of, 'claim')} so far: {verdicts}.")
-    if cut := sum(j.verdict == "lower" and fewer_images(j) for j in decided):
+    lower = [j for j in decided if j.verdict == "lower" and rests_on_runs(j)]
+    if cut := sum(map(shortened, lower)):
         said.append(
-            f"Of the “lower” ones {cut:,} had fewer training images than the paper: they measure that cut, too."
+            f"Of {len(lower):,} “lower” ones by runs {cut:,} had fewer epochs or training images than the paper: they "
+            "measure that cut, too."
         )
     return " ".join(said)
 
@@ -217,7 +227,7 @@ def sizes(effects: Sequence[Effect], papers: bool = False) -> str:
     found = measured(effects)
     gaps = [e for e in found if e.kind == "gap" and not e.stand_in]
     stand_ins = [e for e in found if e.kind == "gap" and e.stand_in]
-    others = [e for e in found if e.kind != "gap" and e.kind not in CHANCE]
+    others = [e for e in found if e.kind != "gap" and e.kind not in CHANCE and not e.unfinished]
     said = []
     if gaps:
         gap = max(gaps, key=_size)
@@ -320,17 +330,18 @@ def _steps(gains: Sequence[Gain]) -> str:
 def _gains(
     gains: Sequence[Gain], named: Callable[[Gain], str] = lambda g: g.title.replace(", ", " on ") + g.remark
 ) -> str:
-    known = [g for g in gains if not g.undertrained and g.ours is not None]
+    known = [g for g in gains if g.counts]
+    short = _shortened([g for g in gains if g.ours is not None and g.reduced and not g.undertrained])
     if not known:
-        return "no pair has run yet"
+        return f"no pair has {'whole ' if short else ''}runs yet{short}"
     up, down = [named(g) for g in known if g.above], [named(g) for g in known if g.below]
     if len(known) == 1:
         sign = "is above zero" if up else "is below zero" if down else "may be zero"
-        return f"the one measured difference ({named(known[0])}) {sign}{_against_the_interval(known)}"
+        return f"the one measured difference ({named(known[0])}) {sign}{_against_the_interval(known)}{short}"
     rest = len(known) - len(up) - len(down)
     if rest == len(known):
         both = "both" if rest == 2 else f"all {rest}"
-        return f"{both} measured differences may be zero{_against_the_interval(known)}"
+        return f"{both} measured differences may be zero{_against_the_interval(known)}{short}"
     return (
         f"of {len(known)} measured differences, "
         f"{len(up) or 'none'} {'is' if len(up) == 1 else 'are'} above zero{_those(up)}, "
@@ -338,7 +349,16 @@ def _gains(
         + (f"; the other {rest if rest > 1 else 'one'} may be zero" if rest else "")
         + _against_the_interval(known)
         + " (not corrected for their number)"
+        + short
     )
+
+
+def _shortened(gains: Sequence[Gain]) -> str:
+    """Differences of shortened runs, which count for nothing yet: named where they are few."""
+    if not gains:
+        return ""
+    each = [f"{gain.title.replace(', ', ' on ')} {signed(gain.ours or 0.0)}" for gain in gains]
+    return f"; not counted, as shortened: {'; '.join(each) if len(each) <= 3 else len(each)}"
 
 
 def _against_the_interval(gains: Sequence[Gain]) -> str:
@@ -355,7 +375,7 @@ def pareto(panels: Mapping[str, Sequence[Point]]) -> str:
     """The networks that no cheaper one reaches, by what is counted as cost (its axis without the unit)."""
     fronts = {re.split(r" \(|, ", axis)[0]: _front(points) for axis, points in panels.items()}
     each = "; ".join(f"by {cost}: {listed(front)}" for cost, front in fronts.items() if front)
-    return f"Nothing cheaper reaches the accuracy of these, {each}." if each else ""
+    return f"In these runs, whatever their intervals, nothing cheaper reaches these, {each}." if each else ""
 
 
 def _front(points: Sequence[Point]) -> list[str]:
@@ -369,14 +389,15 @@ def _front(points: Sequence[Point]) -> list[str]:
 
 
 def differences(frame: pd.DataFrame) -> str:
-    """How many pairs differ, of those that ``attrs["compared"]`` counts (all without it)."""
-    every = len(frame) * (len(frame) - 1) // 2
-    n = frame.attrs.get("compared", every)
-    differing = int(np.tril(frame.notna().to_numpy(), -1).sum())
+    """How many pairs differ, of those with a test in ``attrs["tested"]`` (all without it)."""
+    below = np.tril(np.ones(frame.shape, dtype=bool), -1)
+    every = int(below.sum())
+    n = int((below & frame.attrs.get("tested", below)).sum())
+    differing = int((below & frame.notna().to_numpy()).sum())
     left = (
         ""
         if n == every
-        else f"; {every - n} more are not compared: only one of the two shortened, or no seed in common"
+        else f"; {every - n} more are not compared (hatched): only one of the two shortened, or no seed in common"
     )
     return f"{differing} of {some(n, 'pair')} differ after the correction{left}."
 

@@ -249,7 +249,7 @@ def overall(
 
     Over the seeds that all of them share, for these networks, not for others, and of these over the pairs that both
     reach an accuracy of ``fitted`` on their training images and were not shortened, ``among`` these networks.
-    ``last`` is the mean `at_the_end`. None without two pairs and a common seed.
+    ``last`` is the mean `at_the_end`, ``seeds`` how many they share. None without two pairs and a common seed.
     """
     couples = [(found[t], found[name]) for name, (*_, t) in NETWORKS.items() if t in found and name in found]
     couples = [pair for pair in couples if pair[1].name in among]
@@ -262,7 +262,8 @@ def overall(
         return None
     gaps = np.mean([shared_gaps(without, with_, seeds) for without, with_ in couples], axis=0)
     last = float(np.mean([at_the_end(without, with_, seeds) for without, with_ in couples]))
-    return len(couples), {**in_points(paired_seeds(gaps, every[0].clusters)), "last": last}
+    test = in_points(paired_seeds(gaps, every[0].clusters))
+    return len(couples), {**test, "last": last, "seeds": float(len(seeds))}
 
 
 def across(found: dict[str, Tested], fitted: float = 0.0) -> tuple[float, float]:
@@ -281,7 +282,7 @@ def across(found: dict[str, Tested], fitted: float = 0.0) -> tuple[float, float]
 def significance(found: dict[str, Tested]) -> pd.DataFrame:
     """Differences of all pairs in points (row minus column); nan where Holm over all pairs leaves p at 0.05 or more.
 
-    ``attrs["compared"]`` is how many pairs have a `difference`; the others are nan as well.
+    ``attrs["tested"]`` says of each cell whether the pair has a `difference`; those without are nan as well.
     """
     names = sorted(found, key=lambda name: -found[name].accuracy)
     frame = pd.DataFrame(np.nan, index=names, columns=names)
@@ -290,8 +291,10 @@ def significance(found: dict[str, Tested]) -> pd.DataFrame:
     for (a, b, d), p in zip(known, holm([d["p"] for *_, d in known]), strict=True):
         if p < 0.05:
             frame.loc[a, b], frame.loc[b, a] = d["mean"], -d["mean"]
+    tested = {frozenset((a, b)) for a, b, _ in known}
+    cells = [[frozenset((a, b)) in tested for b in names] for a in names]
     frame = frame.rename(index=title, columns=title)
-    frame.attrs["compared"] = len(known)
+    frame.attrs["tested"] = np.array(cells, dtype=bool)
     return frame
 
 
@@ -329,14 +332,19 @@ class Gain:
     p: float | None = None
 
     @property
+    def counts(self) -> bool:
+        """Whether ours is of whole runs that learned: a shortened one may differ in how fast it learns."""
+        return self.ours is not None and not self.reduced and not self.undertrained
+
+    @property
     def above(self) -> bool:
-        """Whether interval and test tell ours from zero, and it is above; where few images differ, they disagree."""
-        return self.low is not None and self.low > 0 and self.clear
+        """Whether it `counts`, and interval and test say above zero: where few images differ, the two disagree."""
+        return self.counts and self.low is not None and self.low > 0 and self.clear
 
     @property
     def below(self) -> bool:
         """As `above`, the other way."""
-        return self.high is not None and self.high < 0 and self.clear
+        return self.counts and self.high is not None and self.high < 0 and self.clear
 
     @property
     def clear(self) -> bool:

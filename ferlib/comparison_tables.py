@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from ferlib import chapters, tables
+from ferlib import chapters, tables, wording
 from ferlib.comparison import (
     DATASETS,
     ENOUGH_SEEDS,
@@ -133,7 +133,8 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
         said.append(
             f"Over the {mean[0]} {which} the networks with attention lie on average "
             f"{abs(mean[1]['mean']):.2f} points {side} their twins "
-            f"({mean[1]['low']:+.1f} to {mean[1]['high']:+.1f}, p = {mean[1]['p']:.2g}; {_last(mean[1])})."
+            f"({mean[1]['low']:+.1f} to {mean[1]['high']:+.1f}, p = {mean[1]['p']:.2g}; {_last(mean[1])}"
+            f"{_shared(mean[1], found)})."
         )
         low, high = across(found, FITTED[dataset])
         said.append(
@@ -148,7 +149,7 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
             test = mean[1]
             text += (
                 f", on average by {chapters.signed(test['mean'])} points ({test['low']:+.1f} to "
-                f"{test['high']:+.1f}, p = {test['p']:.2g}; {_last(test)})"
+                f"{test['high']:+.1f}, p = {test['p']:.2g}; {_last(test)}{_shared(test, found)})"
             )
         said.append(f"{text}{rest}.")
     if wait := sum(twin is not None for *_, twin in NETWORKS.values()) - len(tests):
@@ -186,8 +187,10 @@ def that_ran(groups: Mapping[str, Sequence[Gain]]) -> tuple[dict[str, list[Gain]
     """The pairs of `groups` that have run, and a sentence on those that have not; empty where all have."""
     ran = {heading: [g for g in gains if g.ours is not None] for heading, gains in groups.items()}
     waiting: dict[str, list[str]] = {}
-    for gain in (g for gains in groups.values() for g in gains if g.ours is None):
-        waiting.setdefault(gain.missing.removeprefix("pair "), []).append(gain.title.replace(", ", " on "))
+    for heading, gains in groups.items():
+        for gain in (g for g in gains if g.ours is None):
+            why = f"{gain.missing} ({heading[:1].lower()}{heading[1:]})"
+            waiting.setdefault(why, []).append(gain.title.replace(", ", " on "))
     said = " ".join(f"{_upper(why)}: {'; '.join(names)}." for why, names in waiting.items())
     return {heading: gains for heading, gains in ran.items() if gains}, said
 
@@ -196,41 +199,80 @@ def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def landing(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> tuple[str, str]:
-    """The answer in three sentences: the papers' own protocols, attention alone under one protocol, what follows.
+def landing(
+    gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]], results: Path | str
+) -> tuple[str, list[str], str]:
+    """The answer, in a few words, and its three sentences.
 
-    Then what the figure has beside it: the pairs that are in no mean; empty where nothing.
+    The sentences: the papers' own protocols, attention alone under one protocol, which printed gains that excludes.
+    Last what the figure has beside it: the pairs that are in no mean, and those of other splits; empty where nothing.
     """
-    published = sorted(gain.published for gain in gains if gain.published is not None)
-    have = [gain for gain in gains if gain.ours is not None]
-    clear, against = [g for g in have if g.above], [g for g in have if g.below]
-    short = sum(gain.reduced for gain in have)
-    own = (
-        f"The papers print gains of {published[0]:.2f} to {published[-1]:.2f} points; of their {len(gains)} steps to "
-        f"attention {len(have)} {'has' if len(have) == 1 else 'have'} run here under the papers' own protocols"
-        + (f" ({short} shortened)" if short else "")
-        + f". Beyond the chance of test images the gain lies above zero in {_those(clear)}, below it in "
-        f"{_those(against)}."
-    )
     alone, every = _means(found, ALONE), _means(found, tuple(NETWORKS))
+    said = [_own(gains)]
     if not every and not alone:
-        return f"{own} No two networks have run with their twins under one protocol yet.", ""
+        return _answer({}), [*said, "No two networks have run with their twins under one protocol yet."], ""
     if alone:
         names = chapters.listed(_plain(name) for name in ALONE)
-        trained = (
+        said.append(
             f"Trained alike, {names}, which differ from their twins in attention alone, gain on average "
             f"{_sizes(alone)} (95 % intervals; over the last {LAST} epochs, where none is chosen, {_lasts(alone)})."
         )
     else:
-        trained = (
+        said.append(
             f"Trained alike, the networks with attention differ from their twins by {_with_more(every)}."
         )
-    held = _held(gains, alone, found)
-    seeds = {len(t.seeds) for name in every or alone for t in found[name].values() if not t.reduced}
-    if min(seeds) < ENOUGH_SEEDS:
-        few = f"{chapters.some(min(seeds), 'seed')} {'each' if len(seeds) == 1 else 'of some networks'}"
-        held = held.removesuffix(".") + f"; with {few} this is provisional."
-    return f"{own} {trained} {held}", _left_out(found, every)
+    few = [
+        f"{chapters.some(int(test['seeds']), 'seed')} on {_place(name)}"
+        for name, (_, test) in (alone or every).items()
+        if test["seeds"] < ENOUGH_SEEDS
+    ]
+    provisional = f"; with {chapters.listed(few)} this is provisional" if few else ""
+    if fates := _fates(gains, alone, found):
+        said.append(f"Of the gains that the papers print, {fates}{provisional}.")
+    elif provisional:
+        said[-1] = said[-1].removesuffix(".") + f"{provisional}."
+    return _answer(alone), said, " ".join(filter(None, [_left_out(found, every), _unseen_people(results)]))
+
+
+def _own(gains: Sequence[Gain]) -> str:
+    """What the papers print for attention, and what their own protocols give here, in a sentence."""
+    published = sorted(gain.published for gain in gains if gain.published is not None)
+    whole = [gain for gain in gains if gain.counts]
+    short = [gain for gain in gains if gain.ours is not None and gain.reduced]
+    text = (
+        f"The papers print gains of {published[0]:.2f} to {published[-1]:.2f} points for {len(gains)} steps to "
+        f"attention; {len(whole) or 'none'} of these {'has' if len(whole) == 1 else 'have'} whole runs here"
+    )
+    if whole:
+        text += (
+            ", and beyond the chance of test images the gain lies above zero in "
+            f"{_those([g for g in whole if g.above])}, below it in {_those([g for g in whole if g.below])}"
+        )
+    if short:
+        each = [f"{g.title.replace(', ', ' on ')} {chapters.signed(g.ours or 0.0)}" for g in short]
+        text += f"; shortened runs of {chapters.listed(each)} are no verdict yet"
+    return f"{text}."
+
+
+def _unseen_people(results: Path | str) -> str:
+    """What `OWN_FOLDS` give on another split than the papers', which no count above holds; empty without runs."""
+    said = []
+    for name, pairs in OWN_FOLDS.items():
+        pair = pairs[-1]
+        chosen, best = (own_difference(pair, results, how) for how in ("val_selected", "paper_style"))
+        if chosen is None or best is None:
+            continue
+        seeds = chapters.some(int(chosen[0]["seeds"]), "seed")
+        what = f"{_plain(name)} ({wording.variant(EXPERIMENTS[pair[1]])})"
+        said.append(
+            f"{what} {_bounded(chosen[0])} points, {_bounded(best[0])} at the best test epochs, {seeds}"
+        )
+    if not said:
+        return ""
+    return (
+        "Counted nowhere above, since no paper splits so: with the paper's own settings, on people whom training did "
+        f"not see, {'; '.join(said)}."
+    )
 
 
 def _those(gains: Sequence[Gain]) -> str:
@@ -246,29 +288,35 @@ def _means(found: Mapping[str, dict[str, Tested]], among: Sequence[str]) -> Mean
     return {name: mean for name, mean in means.items() if mean is not None}
 
 
-def _held(gains: Sequence[Gain], alone: Means, found: Mapping[str, dict[str, Tested]]) -> str:
-    """What follows for attention alone; of each network, whether the gain that its paper prints is excluded here."""
+def _answer(alone: Means) -> str:
+    """What follows for attention alone, in a few words."""
     if not alone:
         return "Whether attention alone helps cannot be said yet."
     if shown := [name for name, (_, test) in alone.items() if test["low"] > 0]:
-        return f"So attention is shown to help on {chapters.listed(DATASETS[name] for name in shown)}."
+        return f"Attention is shown to help on {chapters.listed(DATASETS[name] for name in shown)}."
+    return "Attention is not shown to help."
+
+
+def _fates(gains: Sequence[Gain], alone: Means, found: Mapping[str, dict[str, Tested]]) -> str:
+    """Of the networks of `ALONE`, whether the gain that the paper prints is excluded by the pair trained alike."""
+    published = {gain.title: gain.published for gain in gains}
     fates: dict[bool, list[str]] = {}
     for name in alone:
         place = _place(name).removesuffix("48")  # CK+48 is CK+ in the papers
-        published = {gain.title: gain.published for gain in gains}
         for one in against_twins(found[name]):
             printed = published.get(f"{_plain(one.name)}, {place}")
             if one.name in ALONE and printed is not None:
-                text = f"{printed:+.2f} printed for {_plain(one.name)} on {place}"
+                text = f"{printed:+.2f} for {_plain(one.name)} on {place}"
                 clear = one.test["low"] > 0 or one.test["high"] < 0
-                after = f", p = {one.corrected:.2g} after Holm's correction" if clear else ""
-                text += f" (its own pair here: {_bounded(one.test)}{after})"
+                pairs = len(against_twins(found[name]))
+                after = f", p = {one.corrected:.2g} after correction for {pairs} pairs" if clear else ""
+                text += f" (the same pair trained alike: {_bounded(one.test)}{after})"
                 fates.setdefault(one.test["high"] < printed, []).append(text)
     said = [
         f"{chapters.listed(texts)} {'is' if len(texts) == 1 else 'are'} {'excluded' if out else 'not excluded'}"
         for out, texts in sorted(fates.items())
     ]
-    return "So attention is not shown to help" + (f"; {'; '.join(said)}." if said else ".")
+    return "; ".join(said)
 
 
 def unfitted(found: dict[str, Tested], dataset: str) -> list[Against]:
@@ -291,14 +339,14 @@ def _left_out(found: Mapping[str, dict[str, Tested]], means: Means) -> str:
         for one in against_twins(found[name]):
             if found[name][one.name].reduced:
                 short.append(
-                    f"{_plain(one.name)}, {chapters.signed(one.test['mean'])} points on {_place(name)}"
+                    f"{_plain(one.name)} ({chapters.signed(one.test['mean'])} points on {_place(name)}"
                 )
     said = [
-        f"{name} is in no mean ({chapters.listed(gaps)}): it or its twin does not fit even its training images"
+        f"{name} ({chapters.listed(gaps)}; it or its twin does not fit even its training images)"
         for name, gaps in slow.items()
     ]
-    said += [f"in no mean, as shortened: {chapters.listed(short)}"] if short else []
-    return f"{_upper('; '.join(said))}." if said else ""
+    said += [f"{name}; shortened)" for name in short]
+    return f"Left out of the means: {'; '.join(said)}." if said else ""
 
 
 def _plain(name: str) -> str:
@@ -316,6 +364,13 @@ def _sizes(means: Means) -> str:
 
 def _last(test: Mapping[str, float]) -> str:
     return f"{chapters.signed(test['last'])} over the last {LAST} epochs"
+
+
+def _shared(test: Mapping[str, float], found: Mapping[str, Tested]) -> str:
+    """Which seeds a mean is over, where some networks have more than all of them share; empty elsewhere."""
+    if all(len(one.seeds) == test["seeds"] for one in found.values() if not one.reduced):
+        return ""
+    return f"; over the {chapters.some(int(test['seeds']), 'seed')} that all of these have"
 
 
 def _lasts(means: Means) -> str:
@@ -359,7 +414,7 @@ def together(tests: Sequence[Against]) -> str:
 
 
 def shown_from(found: dict[str, Tested]) -> str:
-    """Which true gain each pair shows with a chance of 80 %, two-sided at 5 %, in a sentence; empty without a pair.
+    """Which true gain each pair shows with a chance of 80 %, two-sided at 5 %, as a clause; empty without a pair.
 
     By the standard error that its own interval has: people count as a whole, and several seeds with their spread.
     """
@@ -369,7 +424,11 @@ def shown_from(found: dict[str, Tested]) -> str:
         for one in against_twins(found)
     }
     each = [f"{size:.1f} points ({name})" for name, size in sorted(sizes.items(), key=lambda item: item[1])]
-    return f"A true gain is shown with a chance of 80 % from {chapters.listed(each)} on." if each else ""
+    return (
+        f"the smallest true gain that such a test shows four times in five is {chapters.listed(each)}."
+        if each
+        else ""
+    )
 
 
 def by_fold(found: dict[str, Tested]) -> pd.DataFrame:
@@ -433,34 +492,46 @@ def answer(gains: Sequence[Gain]) -> str:
     """What `headline` says, in sentences: how many gains are shown, what the intervals count, how firm it is."""
     have = [g for g in gains if g.ours is not None and g.low is not None and g.high is not None]
     published = [g.published for g in gains if g.published is not None]
-    licensed = sum(g.missing == "licensed data" and g.ours is None for g in gains)
+    licensed = [
+        g.title.replace(", ", " on ") for g in gains if g.missing == "licensed data" and g.ours is None
+    ]
     said = [
         f"The papers report gains of {min(published):.2f} to {max(published):.2f} points for "
         f"{chapters.some(len(published), 'pair')} of network and dataset"
-        + (f", {licensed} of them on RAF-DB, which is licensed and not run here." if licensed else ".")
+        + (
+            f", {len(licensed)} of them on licensed data that we do not have ({'; '.join(licensed)})."
+            if licensed
+            else "."
+        )
     ]
     if not have:
         return " ".join([*said, "We have runs of none of them so far."])
-    above, below = sum(g.above for g in have), sum(g.below for g in have)
+    whole, short = [g for g in have if g.counts], [g for g in have if not g.counts]
+    above, below = sum(g.above for g in whole), sum(g.below for g in whole)
     said.append(
-        f"{len(have)} of the pairs {'has' if len(have) == 1 else 'have'} runs so far. The gain lies above "
-        f"zero in {above or 'none'}, below it in {below or 'none'}, and may be zero in "
-        f"{len(have) - above - below or 'none'}."
+        f"{len(have)} of the pairs {'has' if len(have) == 1 else 'have'} runs so far"
+        + (f", {len(short)} of them shortened, which counts for nothing yet" if short else "")
+        + "."
     )
-    several = sum(g.seeds > 1 for g in have)
-    if not several:
+    if not whole:
+        return " ".join(said)
+    said.append(
+        f"Of the {len(whole)} with whole runs the gain lies above zero in {above or 'none'}, below it in "
+        f"{below or 'none'}, and may be zero in {len(whole) - above - below or 'none'}."
+    )
+    single = sum(g.seeds == 1 for g in whole)
+    if single == len(whole):
         said.append("There is one seed of each, so the intervals count the choice of the test images alone.")
-    elif several == len(have):
+    elif not single:
         said.append("The intervals count the choice of the test images and the spread between seeds.")
     else:
         said.append(
-            f"The intervals count the choice of the test images, and for the {several} with more than one seed the "
-            "spread between seeds, too."
+            f"The intervals count the choice of the test images and the spread between seeds, for the {single} with "
+            "one seed the test images alone."
         )
-    few = sum(g.seeds < ENOUGH_SEEDS or g.reduced for g in have)
+    few = sum(g.seeds < ENOUGH_SEEDS for g in whole)
     said.append(
-        f"{few} of these {'rests' if few == 1 else 'rest'} on fewer than three seeds or on shortened runs, so the "
-        "answer is provisional."
+        f"{few} {'rests' if few == 1 else 'rest'} on fewer than three seeds, so the answer is provisional."
         if few
         else "All of these rest on three seeds or more of full runs."
     )
@@ -565,16 +636,16 @@ def _apart(name: str, pair: tuple[str, str], results: Path | str, reading: str) 
 
 def _of_training(chosen: Mapping[str, float], best: Mapping[str, float]) -> str:
     """Whether two gains lie apart, and what that hangs on, in a sentence."""
-    sizes = (
-        f"The two lie {_bounded(chosen)} points apart with the epoch that validation chose, {_bounded(best)} at each "
-        "run's best test epoch"
-    )
     seeds = chapters.some(int(chosen["seeds"]), "seed")
+    sizes = (
+        f"Over the {seeds} that all four networks have, the two lie {_bounded(chosen)} points apart with the epoch "
+        f"that validation chose, {_bounded(best)} at each run's best test epoch"
+    )
     clear = [test["low"] > 0 or test["high"] < 0 for test in (chosen, best)]
     if all(clear):
         return f"{sizes}: as far as {seeds} can tell, the way of training decides, too."
     if any(clear):
-        return f"{sizes}: with {seeds} it hangs on how an epoch is chosen, and says nothing of the way of training."
+        return f"{sizes}: with {seeds} it hangs on how an epoch is chosen, not on the way of training alone."
     return f"{sizes}: the two ways of training need not disagree."
 
 

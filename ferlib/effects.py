@@ -76,6 +76,9 @@ class Effect:
     p: float | None = None
     stand_in: bool = False
     last: tuple[float, float] | None = None
+    unfinished: bool = (
+        False  # of two rows: the runs have fewer epochs than `last` needs, and were still learning
+    )
 
 
 class Hits(NamedTuple):
@@ -147,6 +150,7 @@ def contrast(c: Contrast, results: Path | str) -> Effect:
         return effect
     same = np.array_equal(first.ids, second.ids)
     size = paired(first, second) if same else unpaired(first, second)
+    last = last_epochs(c.second, c.first, results, seeds)
     return replace(
         effect,
         points=size[0],
@@ -158,7 +162,8 @@ def contrast(c: Contrast, results: Path | str) -> Effect:
         seeds=len(seeds),
         reduced=first.reduced or second.reduced,
         p=size[3] if len(size) > 3 else None,
-        last=last_epochs(c.second, c.first, results, seeds),
+        last=last,
+        unfinished=last is None,
     )
 
 
@@ -216,7 +221,7 @@ def copies(row: Experiment, results: Path | str) -> Effect:
         points=100 * found["effect"],
         low=low,
         high=high,
-        bounds="95 %, images",
+        bounds="95 %, images, with as many copies",
         n=found["n"],
         runs=found["seeds"],
         seeds=found["seeds"],
@@ -384,7 +389,7 @@ def frame(effects: Sequence[Effect]) -> pd.DataFrame:
                 "dataset": e.dataset,
                 "points": (chapters.signed(e.points) if e.kind not in CHANCE else f"± {e.points:.2f}")
                 + ("" if e.low is None or e.high is None else f" {chapters.bounds(e.low, e.high)}")
-                if (e.low, e.high) != (0, 0)
+                if (e.low, e.high) != (0, 0) or e.bounds == "range"
                 else f"{chapters.signed(0.0)}, no image differs",
                 "interval over": e.bounds.partition(", ")[2] or e.bounds or "–",
                 late: last_cell(e.last),
@@ -482,6 +487,65 @@ def remaining(results: Path | str) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+# rows of `at_a_glance`: how an effect is called there, and its kinds
+GLANCE = {
+    "the same people in training and test": ("people",),
+    "copies in training and test": ("expansion", "copies"),
+    "which images are tested, under which labels": ("part", "labels"),
+    "epoch chosen on the test images": ("selection",),
+    "ImageNet weights": ("start",),
+    "image size": ("size",),
+    "augmentation": ("augmentation",),
+    "loss": ("loss",),
+    "a detail that is not printed": ("detail",),
+    "another seed": ("seed",),
+    "other test images": ("sample",),
+}
+
+
+def at_a_glance(results: Path | str) -> pd.DataFrame:
+    """Every paper's headline networks as columns: what is published, our readings (percent), sizes of effects (points).
+
+    An effect of several networks or settings has its range. "not run": rows without records; "–": nothing to vary.
+    """
+    found = readings(results)
+    columns = {}
+    for paper, groups in HEADS.items():
+        known = of_paper(paper, results)
+        for ids in groups:
+            dataset = DATASETS[head(ids, results).dataset]
+            (line,) = found[(found["paper"] == NAMES[paper]) & (found["dataset"] == dataset)].to_dict(
+                "records"
+            )
+            mark = " (stand-in)" if line["stand_in"] else ""
+            star = chapters.REDUCED if str(line["network"]).endswith(chapters.REDUCED) else ""
+            names = ("published", "best test epoch", "epoch by validation", "unseen images", "other people")
+            cells = {name: "–" if np.isnan(line[name]) else f"{line[name]:.2f}" for name in names}
+            here = [e for e in known if e.dataset == dataset]
+            cells |= {
+                name: _at_a_glance([e for e in here if e.kind in kinds]) for name, kinds in GLANCE.items()
+            }
+            left = left_of(ids, results)
+            cells["what remains"] = "not run" if left is None else str(left.state)
+            columns[f"{NAMES[paper]}, {dataset}{star}{mark}"] = cells
+    return pd.DataFrame(columns).rename_axis("reading or effect").reset_index()
+
+
+def _at_a_glance(effects: Sequence[Effect]) -> str:
+    """The range of sizes in a cell; those at the best test epochs and of unfinished runs are left out."""
+    if not effects:
+        return "–"
+    found = [e for e in measured(effects) if BEST_EPOCHS not in e.what]
+    settled = [e for e in found if not e.unfinished]
+    if not settled:
+        return "not settled" if found else "not run"
+    star = chapters.REDUCED if any(e.reduced for e in settled) else ""
+    sizes = sorted({f"{e.points or 0:+.1f}" for e in settled}, key=float)
+    if settled[0].kind in CHANCE:
+        return f"± {abs(float(sizes[-1])):.1f}{star}"
+    return " to ".join(dict.fromkeys((sizes[0], sizes[-1]))) + star
+
+
 def stands_in(row: Experiment) -> bool:
     """Whether a row, from scratch or at another size, stands in for the one that the paper has."""
     return "-scratch" in row.id
@@ -510,6 +574,7 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
     spans = ([_span(chosen)] if chosen else []) + ([f"at the {BEST_EPOCHS} {_span(best)}"] if best else [])
     span = "; ".join(spans)
     shortened = sum(e.reduced for e in found)
+    learning = sum(e.unfinished for e in found)
     evidence = "" if not shortened else f", {'partly ' * (shortened < len(found))}from shortened runs"
     bounded = [e for e in found if e.bounds.startswith("95") and kind not in CHANCE]
     corrected = holm([e.p for e in found if e.p is not None])
@@ -543,6 +608,7 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
             else ""
         )
         + ("; with one seed of a row, how far seeds lie apart is not counted" if single and bounded else "")
+        + (f"; not settled in {learning}, whose runs of few epochs were still learning" if learning else "")
         + (
             f". {chapters.some(wait, 'further comparison')} {'waits' if wait == 1 else 'wait'} for records."
             if wait

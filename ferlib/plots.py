@@ -468,14 +468,21 @@ def _stack(labels: Sequence[Annotation], below: Sequence[Place], markers: Sequen
 
 
 def differences(frame: pd.DataFrame) -> Figure:
-    """A matrix of differences in points, row minus column, each pair once; blank cells are not significant."""
-    frame = frame.where(np.tril(np.ones(frame.shape, dtype=bool), -1)).iloc[1:, :-1]
+    """A matrix of differences in points, row minus column, each pair once.
+
+    A nan is drawn as a dash, not significant; hatched where ``attrs["tested"]`` (all without it) has no test.
+    """
+    below = np.tril(np.ones(frame.shape, dtype=bool), -1)
+    tested = (below & frame.attrs.get("tested", below))[1:, :-1]
+    below = below[1:, :-1]
+    frame = frame.iloc[1:, :-1].where(below)
     side = 0.75 * len(frame) + 3
     figure, ax = plt.subplots(figsize=(side, side * 0.8))
     largest = float(np.nanmax(np.abs(frame.to_numpy()))) if frame.notna().any(axis=None) else 1.0
     sns.heatmap(
         frame,
         annot=frame.map(lambda value: typeset(f"{value:+.1f}")).to_numpy(),
+        mask=frame.isna().to_numpy(),
         fmt="",
         cmap="PuOr",
         center=0,
@@ -485,6 +492,12 @@ def differences(frame: pd.DataFrame) -> Figure:
         linewidths=0.5,
         cbar_kws={"label": "points, row minus column"},
     )
+    for y, x in zip(*np.nonzero(below & frame.isna().to_numpy()), strict=True):
+        if tested[y, x]:
+            ax.text(x + 0.5, y + 0.5, "–", ha="center", va="center", color="0.4")
+        else:
+            ax.add_patch(plt.Rectangle((x, y), 1, 1, fill=False, hatch="////", edgecolor="0.8", linewidth=0))
+    ax.grid(False)
     ax.set(xlabel="", ylabel="")
     ax.tick_params(axis="y", rotation=0)
     plt.setp(ax.get_xticklabels(), rotation=40, ha="right", rotation_mode="anchor")

@@ -35,10 +35,10 @@ def with_interval(result: dict[str, Any]) -> str:
     return f"{percent(result['accuracy'])} [{percent(low, 1)}, {percent(high, 1)}], n = {result['n']:,}"
 
 
-def images_of(result: Mapping[str, Any]) -> str:
-    """The number of test images, and on CK+ as how many independent ones they count."""
-    n, independent = result["n"], result.get("worth", result["n"])
-    return f"{n:,} test images" + (f", worth {independent:,} independent ones" if independent < n else "")
+def images_of(*results: Mapping[str, Any]) -> str:
+    """The number of test images, and on CK+ as how many independent ones they count, in the mean over seeds."""
+    n, worth_of = results[0]["n"], round(float(np.mean(independent(results))))
+    return f"{n:,} test images" + (f", worth {worth_of:,} independent ones" if worth_of < n else "")
 
 
 def bounds(rate: float, *results: Mapping[str, Any]) -> tuple[float, float]:

@@ -99,8 +99,9 @@ def test_of_class_maps_the_share_of_the_middle(grid, share):
     )
 
 
-def judged(check, verdict):
-    return Judgement(SimpleNamespace(check=check), verdict)
+def judged(check, verdict, model="one"):
+    claim = SimpleNamespace(check=check, paper="a", dataset="b", quantity="c", model=model)
+    return Judgement(claim, verdict)
 
 
 def test_of_verdicts_those_that_need_training_apart():
@@ -108,12 +109,14 @@ def test_of_verdicts_those_that_need_training_apart():
     trained = [judged("record", "lower")] * 2 + [judged("order", "not shown")]
     waiting = [judged("record", "not run: compute"), judged("record", "not testable")]
     assert captions.verdicts(counted + trained + waiting) == (
-        "Training runs decide 3 of 5 claims so far: 2 “lower”, 1 “not shown”. "
+        "Of 3 claims that training runs have a say in (2 different ones: papers repeat themselves), none is reproduced "
+        "to its interval; 0 verdicts are provisional. "
+        "Training runs speak to 3 of 5 claims so far: 2 “lower”, 1 “not shown”. "
         "Counting, adding and reading decide 4 of 4 claims so far: 3 “reproduced”, 1 “contradicts itself”."
     )
-    cut = [replace(trained[0], runs="reduced, 1 seed, 100 epochs, 9,570 training images")]
+    cut = [replace(trained[0], runs="reduced, 1 seed, 34 epochs"), replace(trained[1], runs="full, 1 seed")]
     assert captions.verdicts(cut).endswith(
-        "1 had fewer training images than the paper: they measure that cut, too."
+        "Of 2 “lower” ones by runs 1 had fewer epochs or training images than the paper: they measure that cut, too."
     )
     assert captions.verdicts(waiting) == "None of the 2 claims has a verdict yet."
 
@@ -175,7 +178,7 @@ def test_of_gains_those_that_differ_from_zero():
     found = [gain("A", 2.0, 1.0, 3.0), gain("B", -2.0, -3.0, -1.0), gain("C", 0.5, -1.0, 2.0)]
     assert captions.forest({"Own": [*found, gain("D", None, None, None)], "Common": []}) == (
         "Own: of 3 measured differences, 1 is above zero (A), 1 below (B); the other one may be zero "
-        "(not corrected for their number). Common: no pair has run yet."
+        "(not corrected for their number). Common: no pair has runs yet."
     )
 
 
@@ -228,7 +231,7 @@ def test_what_is_lost_over_the_last_epochs(difference, last, lost):
 
 def test_of_cost_the_front():
     points = [("A", 1, 80.0, 0, 0, None), ("B", 2, 70.0, 0, 0, None), ("C", 3, 90.0, 0, 0, "A")]
-    expected = "Nothing cheaper reaches the accuracy of these, by time: A and C."
+    expected = "In these runs, whatever their intervals, nothing cheaper reaches these, by time: A and C."
     assert captions.pareto({"time (s), here": points}) == expected
     points.insert(0, ("D", 1, 79.0, 0, 0, None))  # as dear as A, and worse
     assert captions.pareto({"time": points}) == expected
@@ -244,9 +247,9 @@ def test_of_differences_how_many_pairs():
 
 def test_of_differences_how_many_were_compared():
     frame = pd.DataFrame([[np.nan, 2.0, np.nan], [-2.0, np.nan, np.nan], [np.nan, np.nan, np.nan]])
-    frame.attrs["compared"] = 1
+    frame.attrs["tested"] = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=bool)
     assert captions.differences(frame) == (
-        "1 of 1 pair differ after the correction; 2 more are not compared: only one of the two shortened, "
+        "1 of 1 pair differ after the correction; 2 more are not compared (hatched): only one of the two shortened, "
         "or no seed in common."
     )
 

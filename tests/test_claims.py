@@ -438,6 +438,11 @@ def test_reproduced_is_what_is_so_on_the_merged_images_too(tmp_path, best, verdi
         ", which decides; on the official one " in found.why
     )  # the interval shown is that of the verdict
     assert decided == (verdict == "lower") == (found.high < 0)
+    assert (found.ours, found.at_best_test) == (
+        f"{100 * best:.2f}",
+        verdict,
+    )  # ours minus the print is what is shown
+    assert found.difference == pytest.approx(float(found.ours) - float(CLAIM.printed))
     other = replace(CLAIM, paper="amdcnn", experiment="amdcnn-fer2013-acs3", printed="68.00")
     record(tmp_path, other.experiment, accuracy=0.68, best=best, profile="full", n=4000)
     found = judge.from_records(other, tmp_path)  # a paper of the official test part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def test_shortened_runs_stand_beside_their_twins_and_in_no_mean(tmp_path):
     pairs, test = comparison.overall(found)
     assert pairs == 3 and test["mean"] == pytest.approx(20)
     matrix = comparison.significance(found)
-    assert matrix.attrs["compared"] == 6 * 5 // 2 + 1
+    assert np.tril(matrix.attrs["tested"], -1).sum() == 6 * 5 // 2 + 1
     assert np.isnan(matrix.loc[comparison.title("gcca_vgg"), comparison.title("amdcnn")])
     assert "GCCA-VGG16 and its twin were shortened" in comparison_tables.verdict(found, "ckplus")
 
@@ -216,9 +217,7 @@ def test_which_gain_a_pair_can_show(many):
     said = comparison_tables.shown_from(found)
     test = next(one.test for one in comparison.against_twins(found) if one.name == "se_cnn")
     size = (test["high"] - test["low"]) * (1.959964 + 0.841621) / (2 * 1.959964)
-    assert f"{size:.1f} points (SE-CNN)" in said and said.startswith(
-        "A true gain is shown with a chance of 80 % from"
-    )
+    assert f"{size:.1f} points (SE-CNN)" in said and said.startswith("the smallest true gain that")
     assert comparison_tables.shown_from({}) == ""
 
 
@@ -286,6 +285,15 @@ def test_twins_stand_beside_the_papers_own_steps(many):
     assert gains["GCCA-VGG16, CK+48"].ours is None and {g.published for g in gains.values()} == {None}
 
 
+BEYOND = "beyond the chance of test images the gain lies"
+
+
+def landing(gains, found, results=Path("nowhere")):
+    """The landing page's answer as one text, and what stands below its figure."""
+    lead, sentences, rest = comparison_tables.landing(gains, found, results)
+    return " ".join([lead, *sentences]), rest
+
+
 def test_the_landing_page_has_what_there_is(many):
     found = {name: replace(one, fitted=1.0) for name, one in many[0].items()}
     gains = [
@@ -293,28 +301,29 @@ def test_the_landing_page_has_what_there_is(many):
         comparison.Gain("B", 3.0, 2.0, 0.5, 3.5, 3),
         comparison.Gain("C", 8.0),
     ]
-    none, rest = comparison_tables.landing(gains, {"ckplus": {}, "fer2013": {}})
+    none, rest = landing(gains, {"ckplus": {}, "fer2013": {}})
     assert rest == "" and none == (
-        "The papers print gains of 1.00 to 8.00 points; of their 3 steps to attention 1 has run here under the papers' "
-        "own protocols. Beyond the chance of test images the gain lies above zero in 1 (B), below it in none. No two "
-        "networks have run with their twins under one protocol yet."
+        "Whether attention alone helps cannot be said yet. The papers print gains of 1.00 to 8.00 points for 3 steps "
+        f"to attention; 1 of these has whole runs here, and {BEYOND} above zero in "
+        "1 (B), below it in none. No two networks have run with their twins under one protocol yet."
     )
-    text, rest = comparison_tables.landing(gains, {"ckplus": found, "fer2013": {}})
+    text, rest = landing(gains, {"ckplus": found, "fer2013": {}})
     n, test = comparison.overall(found)
     assert (
         f"differ from their twins by {test['mean']:+.2f} [{test['low']:+.1f}, {test['high']:+.1f}] points"
         in text
     )
-    assert f" points on CK+48 ({n} pairs)." in text and rest == ""
-    assert "Whether attention alone helps cannot be said yet; with 2 seeds each this is provisional." in text
+    assert rest == ""
+    assert text.startswith("Whether attention alone helps cannot be said yet. The papers print gains of ")
+    assert text.endswith(f" points on CK+48 ({n} pairs); with 2 seeds on CK+48 this is provisional.")
 
 
 @pytest.mark.parametrize(
     ("low", "high", "words"),
     [
-        (-4.0, 0.9, "not shown to help; +50.00 printed for SE-CNN on CK+ (its own pair here: +35.00 ["),
-        (-4.0, 1.1, "not shown to help; +1.00 printed for SE-CNN on CK+ (its own pair here: +35.00 ["),
-        (0.1, 3.1, "So attention is shown to help on CK+48, folds by subject;"),
+        (-4.0, 0.9, "papers print, +50.00 for SE-CNN on CK+ (the same pair trained alike: +35.00 ["),
+        (-4.0, 1.1, "papers print, +1.00 for SE-CNN on CK+ (the same pair trained alike: +35.00 ["),
+        (0.1, 3.1, "Attention is shown to help on CK+48, folds by subject. "),
     ],
 )
 def test_the_landing_page_says_what_attention_alone_does(many, monkeypatch, low, high, words):
@@ -329,17 +338,19 @@ def test_the_landing_page_says_what_attention_alone_does(many, monkeypatch, low,
             "high": high,
             "p": 0.2,
             "last": -0.3,
+            "seeds": 2.0,
         }
         return (2 if alone else 4, mean) if tested else None
 
     monkeypatch.setattr(comparison_tables, "overall", overall)
     printed = (("AMDCNN, CK+", 8.0), ("SE-CNN, FER2013", 3.0), ("SE-CNN, CK+", 50.0 if high < 1 else 1.0))
     gains = [comparison.Gain(name, value) for name, value in printed]
-    text, rest = comparison_tables.landing(gains, {"ckplus": found, "fer2013": {}})
+    text, rest = landing(gains, {"ckplus": found, "fer2013": {}})
     assert (
         words in text
-        and ("after Holm's correction) is excluded" in text) == (high < 1)
-        and ("is not excluded" in text) == (high == 1.1)
+        and text.startswith("Attention is not shown to help. ") == (low < 0)
+        and ("after correction for 3 pairs) is excluded" in text) == (high < 1)
+        and ("is not excluded" in text) == (high > 1)
     )
     alone = f"+0.50 [{low:+.1f}, {high:+.1f}] points on CK+48 (95 % intervals; over the last 10 epochs"
     assert (
@@ -355,14 +366,19 @@ def test_shortened_runs_are_told_as_such_on_the_landing_page(many):
         for name, one in many[0].items()
     }
     gains = [comparison.Gain("A", 1.0, 0.5, -1.0, 2.0, 1, reduced=True), comparison.Gain("B", 2.0)]
-    text, rest = comparison_tables.landing(gains, {"ckplus": found, "fer2013": {}})
+    text, rest = landing(gains, {"ckplus": found, "fer2013": {}})
     assert (
-        "of their 2 steps to attention 1 has run here under the papers' own protocols (1 shortened)" in text
+        "for 2 steps to attention; none of these have whole runs here; shortened runs of A +0.50 are no verdict yet."
+        in text
     )
-    assert "the gain lies above zero in none, below it in none." in text
-    below, _ = comparison_tables.landing([replace(gains[0], high=-0.1)], {"ckplus": {}, "fer2013": {}})
-    assert "above zero in none, below it in 1 (A, one shortened run each)." in below
-    assert rest == "In no mean, as shortened: SE-CNN, +35.00 points on CK+48."
+    whole = replace(gains[0], reduced=False)
+    for one, words in (
+        (whole, "in none."),
+        (replace(whole, ours=-1.0, high=-0.1), "in 1 (A, one run each)."),
+    ):
+        below, _ = landing([one], {"ckplus": {}, "fer2013": {}})
+        assert f"1 of these has whole runs here, and {BEYOND} above zero in none, below it {words}" in below
+    assert rest == "Left out of the means: SE-CNN (+35.00 points on CK+48; shortened)."
     assert "shortened runs" in comparison_tables.in_words({"one": comparison.alike(found, "CK+48")})
 
 
@@ -376,10 +392,10 @@ def test_a_pair_that_was_trained_too_little_is_named_with_its_difference(many):
     gaps = [one.test["mean"] for one in comparison.against_twins(found)]
     reach = t.ppf(0.975, len(gaps) - 1) * np.std(gaps, ddof=1) / len(gaps) ** 0.5
     assert comparison.across(found) == pytest.approx((np.mean(gaps) - reach, np.mean(gaps) + reach))
-    text, rest = comparison_tables.landing([comparison.Gain("A", 1.0)], {"ckplus": found, "fer2013": {}})
+    text, rest = landing([comparison.Gain("A", 1.0)], {"ckplus": found, "fer2013": {}})
     assert f"{mean['mean']:+.2f} [" in text and f"({fewer} pairs)" in text
     assert rest == (
-        "SE-CNN is in no mean (+35.00 points on CK+48): it or its twin does not fit even its training images."
+        "Left out of the means: SE-CNN (+35.00 points on CK+48; it or its twin does not fit even its training images)."
     )
     groups = comparison_tables.groups([comparison.Gain("A", 1.0)], {"ckplus": found, "fer2013": {}})
     (own, alone, more) = groups.values()
@@ -389,7 +405,9 @@ def test_a_pair_that_was_trained_too_little_is_named_with_its_difference(many):
     ]
     assert len(own) == 1 and len(more) == 3 and not any(g.undertrained for g in more)
     ran, waiting = comparison_tables.that_ran(groups)
-    assert "Each paper's own protocol" not in ran and waiting.startswith("Not run yet: A; ")
+    assert "Each paper's own protocol" not in ran and waiting.startswith(
+        "Pair not run yet (each paper's own protocol): A. "
+    )
     unfit = replace(groups["Each paper's own protocol"][0], ours=35.0, low=30.0, high=40.0, undertrained=True)
     figure = plots.forest({"one": [comparison.Gain("B", 3.0, 2.0, 0.5, 3.5, 3), unfit]})
     assert figure.axes[0].get_xlim()[1] < 5  # it is written at the edge
@@ -415,7 +433,7 @@ def test_a_pair_under_two_ways_of_training(many, monkeypatch, tmp_path):
     text = comparison_tables.own_folds(here, tmp_path)
     assert text.startswith("AMDCNN, on the same people under its paper's own settings: -35.00 [")
     assert "] points (2 seeds), here +35.00 [" in text and "MSCA" not in text
-    assert "The two lie -70.00 [" in text
+    assert "Over the 2 seeds that all four networks have, the two lie -70.00 [" in text
     assert text.endswith("as far as 2 seeds can tell, the way of training decides, too.")
     here = {"amdcnn-plain": found["se_cnn"], "amdcnn": found["se_cnn-plain"]}
     pair |= dict(zip(common, ("se_cnn", "se_cnn-plain"), strict=True))
@@ -494,7 +512,10 @@ def test_the_headline_says_what_ran_and_what_did_not(tmp_path):
     assert image.startswith('<img alt="Gain of attention') and "data:image/svg+xml;base64," in image
     plots.close(figure)
     answer = comparison_tables.answer(gains)
-    assert "1 of the pairs has runs so far. The gain lies above zero in 1, below it in none" in answer
+    assert (
+        "1 of the pairs has runs so far. Of the 1 with whole runs the gain lies above zero in 1, below it"
+        in answer
+    )
     assert "and the spread between seeds" in answer and "All of these rest on three seeds" in answer
 
 
@@ -527,12 +548,17 @@ def test_the_headline_counts_seeds_and_people(tmp_path):
     assert gain.seeds == 1 and gain.ours == pytest.approx(10)
     assert (gain.low, gain.high) == pytest.approx((0, 30), abs=0.1)  # one of ten people: ten frames at once
     answer = comparison_tables.answer([gain])
-    assert "There is one seed of each" in answer and "1 of these rests on fewer than three seeds" in answer
+    assert "There is one seed of each" in answer and "1 rests on fewer than three seeds" in answer
     for name, accuracy in zip(names, (0.9, 0.8), strict=True):
         record(tmp_path, name, 1, accuracy, **one)
     both = comparison.headline(tmp_path)[-1]
     assert both.seeds == 2 and both.ours == pytest.approx(0) and both.low < -10 and both.high > 10
-    assert "for the 1 with more than one seed" in comparison_tables.answer([gain, both])
+    assert "for the 1 with one seed the test images alone" in comparison_tables.answer([gain, both])
+    shortened = comparison_tables.answer([gain, replace(both, reduced=True)])
+    assert (
+        "2 of the pairs have runs so far, 1 of them shortened" in shortened and "Of the 1 with" in shortened
+    )
+    assert comparison_tables.answer([replace(both, reduced=True)]).endswith("which counts for nothing yet.")
     found = comparison.couple(*names, tmp_path)
     assert found.seeds == (0, 1) and found.test()["p"] == pytest.approx(1)
 
@@ -555,9 +581,10 @@ def test_a_gain_that_hangs_on_the_chosen_epoch_is_told():
     """Below zero where validation chose, above it over the last epochs; with the same sign nothing is said."""
     gain = comparison.Gain("A, B", 1.0, -2.0, -3.0, -1.0, 1, reduced=True, last=0.4)
     assert gain.remark == ", one shortened run each, but +0.40 over the last 10 epochs"
+    assert not gain.below and replace(gain, reduced=False).below
     assert (
-        "below it in 1 (A on B, one shortened run each, but +0.40 over the last 10 epochs)."
-        in (comparison_tables.landing([gain], {"ckplus": {}, "fer2013": {}})[0])
+        "below it in 1 (A on B, one run each, but +0.40 over the last 10 epochs)."
+        in (landing([replace(gain, reduced=False)], {"ckplus": {}, "fer2013": {}})[0])
     )
     assert (
         replace(gain, last=-0.4, seeds=3).remark == ", shortened"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from recorded import record
 
-from ferlib import effects, effects_figures, plots, tables
+from ferlib import captions, effects, effects_figures, plots, tables
 from ferlib.chapters import folds_of, printed_accuracy
 from ferlib.errors import FerlibError
 from ferlib.experiments import EXPERIMENTS
@@ -110,6 +112,37 @@ def test_a_contrast_on_the_same_images_by_hand(tmp_path):
     assert (found.high - found.low) / 2 == pytest.approx(1.98 * error, rel=0.08)
     assert (found.n, found.runs, found.seeds, found.reduced) == (100, 4, 2, False)
     assert found.bounds == "95 %, images and seeds"
+
+
+def test_runs_of_few_epochs_settle_nothing(tmp_path):
+    """Records of two epochs: the size stands in its table, and in no superlative and not at a glance."""
+    c = next(c for c in CONTRASTS if c.first.startswith("se_cnn") and "merged" not in c.first + c.second)
+    for row, accuracy in ((c.first, 0.9), (c.second, 0.5)):
+        record(tmp_path, row, accuracy=accuracy, profile="full")
+    found = effects.contrast(c, tmp_path)
+    assert found.unfinished and found.points == pytest.approx(40)
+    assert "not settled in 1, whose runs of few epochs were still learning" in effects.told(c.kind, [found])
+    assert captions.sizes([found]) == "" and captions.sizes([replace(found, unfinished=False)])
+    glance = effects.at_a_glance(tmp_path).set_index("reading or effect")
+    (column,) = (name for name in glance if name.startswith("SE-CNN"))
+    (row,) = (name for name, kinds in effects.GLANCE.items() if c.kind in kinds)
+    assert glance.loc[row, column] == "not settled"
+
+
+def test_papers_at_a_glance(tmp_path):
+    """Without records nothing is measured; of a network by frames and by people the size, of two networks the range."""
+    empty = effects.at_a_glance(tmp_path).set_index("reading or effect")
+    assert {"published", *effects.GLANCE, "what remains"} <= set(empty.index)
+    assert set(empty.loc["what remains"]) == {"not run"} and set(empty.loc["epoch by validation"]) == {"–"}
+    assert set(np.unique(empty.loc[list(effects.GLANCE)])) == {"not run", "–"}
+    for seed, (accuracy, best) in enumerate(((0.7, 0.75), (0.6, 0.75))):
+        record(tmp_path, "amdcnn-ckplus-acs3", seed, accuracy, best=best, dataset="ckplus", profile="full")
+    record(tmp_path, "amdcnn-ckplus-baseline", 0, 0.5, best=0.5, dataset="ckplus", profile="reduced")
+    column = effects.at_a_glance(tmp_path).set_index("reading or effect")["AMDCNN, CK+48"]
+    assert (column["best test epoch"], column["epoch by validation"]) == ("75.00", "65.00")
+    assert column["another seed"] == "± 10.0" and column["epoch chosen on the test images"] == "+6.7 *"
+    steps = [effects.Effect("detail", "amdcnn", "CK+48", "x", (), points=p) for p in (2.0, -1.0, 0.5)]
+    assert effects._at_a_glance(steps) == "-1.0 to +2.0"
 
 
 def test_only_shared_seeds_are_compared(tmp_path):

@@ -160,6 +160,7 @@ def test_frames_of_one_person_widen_the_interval(tmp_path):
     assert (low, high) == pytest.approx(expected)
     assert f"[{100 * low:.1f}, {100 * high:.1f}], n = 100" in tables.accuracy_cell([part], "val_selected")
     assert tables.images_of(result) == "100 test images, worth 9 independent ones"
+    assert tables.images_of(result, result | {"worth": 20}).endswith("worth 14 independent ones")
     record(tmp_path, row.id, 0, 0.6, dataset="ckplus", profile="full")  # everyone once
     (part,) = tables.parts_of(tmp_path, row.id)
     assert tables.bounds(0.6, part["result"]["val_selected"]) == pytest.approx(wilson(60, 100), abs=0.01)

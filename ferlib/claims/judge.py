@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -116,13 +116,16 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
         return Judgement(claim, "not testable", why=f"the records hold no {claim.quantity}")
     ours, d, low, high, size = shown
     verdict = verdicts.get("val_selected", next(iter(verdicts.values())))
+    best = verdicts.get("paper_style", "")
     if claim.quantity == "training accuracy":
         size += as_met(parts, "train_accuracy", 100)
     elif (other := on_merged(claim, row, parts)) is not None:
-        size += f"; {other[1]}"
-        if verdict == "reproduced" != other[0]:
-            size += f", which decides; on the official one {d:+.2f} {chapters.bounds(low, high)}"
-            verdict, (d, low, high) = other[0], other[2]
+        if verdict == "reproduced" != other.verdict:
+            size = f"{other.text}, which decides; on the official one {ours}, {d:+.2f} {chapters.bounds(low, high)}"
+            verdict, ours, (d, low, high) = other.verdict, other.ours, other.bounds
+        else:
+            size += f"; {other.text}"
+        best = other.verdict if best == "reproduced" else best  # what is reproduced must be so on both
     return Judgement(
         claim,
         verdict,
@@ -132,14 +135,21 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
         low,
         high,
         tables.evidence_label(parts),
-        verdicts.get("paper_style", ""),
+        best,
         size,
     )
 
 
-def on_merged(
-    claim: Claim, row: Experiment, parts: Sequence[Mapping[str, Any]]
-) -> tuple[str, str, tuple[float, float, float]] | None:
+class Merged(NamedTuple):
+    """What FER2013's merged test part says of a claim: ours, its difference with bounds (points), and in words."""
+
+    verdict: str
+    ours: str
+    bounds: tuple[float, float, float]
+    text: str
+
+
+def on_merged(claim: Claim, row: Experiment, parts: Sequence[Mapping[str, Any]]) -> Merged | None:
     """The verdict on FER2013's merged test part and how it comes about, for a paper that tested on that part.
 
     Of validation and test images together, in the epoch that is best on them, which favours ours. What is reproduced
@@ -153,17 +163,24 @@ def on_merged(
         return None
     rates, n = [v for v, _ in values], values[0][1]
     d, low, high = (100 * x for x in difference_interval(rates, claim.value / 100, n))
-    verdict = by_interval(d, low, high)
+    verdict, ours = by_interval(d, low, high), spread_of(100 * np.array(rates), 2)
     text = (
         f"on the merged test part, which the paper used, best epoch on it, n = {n:,}: "
-        f"{spread_of(100 * np.array(rates), 2)}, {d:+.2f} {chapters.bounds(low, high)}, {verdict}"
+        f"{ours}, {d:+.2f} {chapters.bounds(low, high)}, {verdict}"
     )
-    return verdict, text, (d, low, high)
+    return Merged(verdict, ours, (d, low, high), text)
 
 
-def fewer_images(judged: Judgement) -> bool:
-    """Whether the runs behind a verdict had fewer training images than their row: it measures that cut, too."""
-    return "training images" in judged.runs
+def shortened(judged: Judgement) -> bool:
+    """Whether the runs behind a verdict had fewer epochs or training images than their row: it measures that, too."""
+    return "reduced" in judged.runs
+
+
+def distinct(judged: Sequence[Judgement]) -> int:
+    """How many different statements these are: a paper may print one quantity of one network at several places."""
+    return len(
+        {(j.claim.paper, j.claim.dataset, j.claim.quantity, j.claim.model, j.claim.check) for j in judged}
+    )
 
 
 def independent(parts: Sequence[Mapping[str, Any]], reading: str) -> int:

@@ -67,10 +67,11 @@ def interval(judgement: Judgement) -> str:
         return ""
     counted = judgement.claim.check == "audit" or judgement.claim.kind == "count"
     whole = counted and difference == round(difference)
-    text = f"{difference:+,.0f}" if whole or abs(difference) >= 1000 else f"{difference:+.2f}"
+    digits = 3 if judgement.claim.quantity.endswith("loss") else 2
+    text = f"{difference:+,.0f}" if whole or abs(difference) >= 1000 else f"{difference:+.{digits}f}"
     if judgement.low is None or judgement.high is None:
         return "0" if whole and not difference else text
-    return f"{text} {bounds(judgement.low, judgement.high)}"
+    return f"{text} {bounds(judgement.low, judgement.high, 3 if digits == 3 else 1)}"
 
 
 COLUMNS: dict[str, Callable[[Judgement], str]] = {

@@ -66,6 +66,7 @@ ATTENTION = {
     "amdcnn-abstract-mcbam-focus": EYES_NOSE_MOUTH,
     "amdcnn-i-mcbam-focus": EYES_NOSE_MOUTH,
     "amdcnn-vc-middle": ("middle",),
+    "amdcnn-vc-middle-mcbam": ("middle",),
     "amdcnn-vc-regions": EYES_NOSE_MOUTH,
     "amdcnn-vii-mcbam-weighting": EYES_NOSE_MOUTH,
 }
