@@ -342,6 +342,13 @@ def steps(
     return pd.DataFrame(lines).drop(columns=[] if several else "seed by seed", errors="ignore")
 
 
+def after_holm(rows: Sequence[Experiment], results: Path | str) -> dict[tuple[str, str], float]:
+    """p of each of `step_pairs` that has runs to compare, by the ids of its rows, as in the table of all of them."""
+    pairs = [(a.id, b.id, couple(a.id, b.id, results)) for a, b in step_pairs(rows)]
+    known = {(a, b): found.test()["p"] for a, b, found in pairs if found is not None}
+    return dict(zip(known, holm(list(known.values())), strict=True))
+
+
 def printed_accuracy(row: Experiment) -> float | None:
     """The row's published test accuracy in percent (its table's, where places differ); None where there is none."""
     return next((p.value for p in row.published if p.quantity == "test accuracy"), None)
