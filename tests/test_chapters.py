@@ -174,6 +174,10 @@ def test_steps_compare_with_the_first_and_with_the_one_before(tmp_path):
     assert list(frame["published (points)"]) == ["+0.74", "+1.22", "+0.48"]
     p = [2 / 2**20, 2 / 2**10, 2 / 2**10]
     assert [float(x) for x in frame["after Holm"]] == pytest.approx([3 * p[0], 2 * p[1], 2 * p[2]], rel=0.05)
+    pairs = [(a.id, b.id) for a, b in chapters.step_pairs(rows)]
+    corrected = chapters.after_holm(rows, tmp_path)  # of a conclusion below that table
+    assert list(corrected) == pairs
+    assert list(corrected.values()) == pytest.approx([3 * p[0], 2 * p[1], 2 * p[2]], rel=0.05)
     assert list(chapters.steps(rows, tmp_path, onward=False)["step"]) == list(frame["step"])[:2]
     assert chapters.steps(rows[:1], tmp_path).empty
 
