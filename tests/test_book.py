@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from ferlib import book
+from ferlib import book, gates
 from ferlib.book import repository, runs
 from ferlib.errors import FerlibError
 
@@ -423,6 +423,22 @@ def test_check_command_reports_and_exits_1(html, capsys):
     assert json.loads(out[out.index("[") :])
     assert book.main(["check", str(html.parent / "nowhere"), "--toc", toc]) == 1
     assert "make book" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["no npm here", None])
+def test_a_page_without_its_network_passes_only_where_none_is_asked_for(html, monkeypatch, capsys, missing):
+    monkeypatch.setattr(gates, "why_not", lambda: None)
+    monkeypatch.setattr(gates, "check_at_once", lambda *_, **__: [])
+    data = html / "_static" / "explorer" / "data"
+    data.mkdir(parents=True)
+    about = {"missing": missing} if missing else {"megabytes": 13}
+    (data / "face.js").write_text(f"window.FERLIB_FACE = {json.dumps(about)};\n")
+    words = ["check", "--browser", str(html), "--toc", str(html.parent / "_toc.yml")]
+    monkeypatch.delenv("FERLIB_NEED_BROWSER", raising=False)
+    assert book.main(words) == 0
+    monkeypatch.setenv("FERLIB_NEED_BROWSER", "1")
+    assert book.main(words) == (1 if missing else 0)
+    assert ("without its network: no npm here" in capsys.readouterr().err) == bool(missing)
 
 
 # Several notebooks at once

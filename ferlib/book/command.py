@@ -145,7 +145,18 @@ def _look(html: Path, toc: Path, quiet: bool) -> list[str]:
 
     names = list(dict.fromkeys(toc_pages(toc)))
     visits = gates.check_at_once(html, names, say=say)
-    return [problem for visit in visits for problem in visit.problems]
+    return [*_lacking(html), *(problem for visit in visits for problem in visit.problems)]
+
+
+def _lacking(html: Path) -> list[str]:
+    """With FERLIB_NEED_BROWSER, a page that was built without the network that should run in the browser."""
+    data = html / "_static" / "explorer" / "data"
+    if not (os.environ.get("FERLIB_NEED_BROWSER") and (data / "face.js").is_file()):
+        return []
+    from ferlib import explorer
+
+    reason = explorer.missing(data)
+    return [f"book/your_face.html: without its network: {reason}"] if reason else []
 
 
 def _pack(html: Path, toc: Path, out: Path, with_pdf: bool) -> None:
