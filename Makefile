@@ -1,4 +1,4 @@
-# Needs Python >= 3.11 and make, nothing else. `make help` lists what there is to do.
+# Needs Python >= 3.11 and make; with npm and Chromium the book has more. `make help` lists what there is to do.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python

@@ -232,7 +232,7 @@ passed_on(
 passed_on(
     "book",
     "ferlib.book.command",
-    "Execute the notebooks and build the book: `ferlib book build|execute|check`, each with --help.",
+    "Execute the notebooks and build the book: `ferlib book build|execute|serve|pack|site|check`, each with --help.",
 )
 
 

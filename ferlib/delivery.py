@@ -1,4 +1,4 @@
-"""The built book in other forms: served on this machine, as a zip that opens from disk, as a PDF of all pages."""
+"""The built book in other forms: served here, as a zip that opens from disk, as a PDF, as a site with both."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from ferlib.silence import SilentError, heard
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NAME = "attention-fer-book"
+FORMS = {".pdf": "as PDF", ".zip": "as a zip that opens from disk"}
+DOWNLOADS = "<!-- downloads -->"  # on the landing page: where a site links to the other forms
 PRINTERS = 2  # browsers that print at once
 HUNG = 400.0  # seconds without a page printed by any browser, or for the binding at the end: one hangs
 
@@ -79,6 +81,33 @@ def pack(html: Path, out: Path) -> Path:
 
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, write)  # type: ignore[arg-type]
+    return out
+
+
+def site(html: Path, landing: str, forms: Path) -> Path:
+    """The book with its zip and PDF from the folder ``forms``, in ``forms/site``; page ``landing`` links to them.
+
+    The pages of ``html`` stay as they are: the zip is made of them, and a link in it would lead nowhere.
+    """
+    if not (html / "index.html").is_file():
+        raise FerlibError(f"{html}: no built book here; run 'make book' first")
+    found = [file for suffix in FORMS if (file := forms / f"{NAME}{suffix}").is_file()]
+    if not found:
+        raise FerlibError(f"{forms}: neither zip nor PDF here; run 'make book' first")
+    out = forms / "site"
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(html, out)
+    page = out / f"{landing}.html"
+    links = []
+    for file in found:
+        shutil.copy2(file, out)
+        address = os.path.relpath(out / file.name, page.parent)
+        size = max(1, round(file.stat().st_size / 1e6))
+        links.append(f'<a href="{address}">{FORMS[file.suffix]}</a> ({size} MB)')
+    text = page.read_text(encoding="utf8")
+    if DOWNLOADS not in text:
+        raise FerlibError(f"{page}: no {DOWNLOADS}, where the links to zip and PDF belong")
+    page.write_text(text.replace(DOWNLOADS, f"<p>The whole book {' or '.join(links)}.</p>"), encoding="utf8")
     return out
 
 

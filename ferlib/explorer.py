@@ -266,6 +266,13 @@ def face(out: Path, net: Ready) -> str | None:
     return reason
 
 
+def missing(out: Path) -> str | None:
+    """Why the folder ``out`` has no network for the reader's browser; None where it has one."""
+    script = (out / "face.js").read_text(encoding="utf8")
+    about = json.loads(script.partition(" = ")[2].rstrip().removesuffix(";"))
+    return about.get("missing")
+
+
 def inputs(results: Path, card: Path) -> str:
     """One hash over all that the files depend on."""
     here = Path(__file__).parent
@@ -312,8 +319,8 @@ def build(out: Path, results: Path = Path("results"), card: Path | None = None) 
     out.mkdir(parents=True)
     text = explorer(results, explorer_nets.demonstrations())
     (out / "explorer.js").write_text(text, encoding="utf8")
-    if missing := face(out, weights.read(card)):
-        return f"made without the network in the browser: {missing}"
+    if reason := face(out, weights.read(card)):
+        return f"made without the network in the browser: {reason}"
     stamp.write_text(wanted)
     return "made"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import resource
 import subprocess
 import sys
@@ -134,7 +135,11 @@ def unpublished_counts(data: FaceDataset) -> list[str]:
 
 
 def commit() -> dict[str, Any]:
-    """The library's source commit and whether its files differ from it; None outside a checkout."""
+    """The library's source commit and whether its files differ from it.
+
+    Outside a checkout what ``FERLIB_COMMIT`` and ``FERLIB_MODIFIED`` (how many files differ) say of the one that the
+    image of a container was made of; None where they say nothing.
+    """
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
@@ -145,7 +150,9 @@ def commit() -> dict[str, Any]:
     try:
         return {"commit": git("rev-parse", "HEAD"), "modified": bool(git("status", "--porcelain", "--", "."))}
     except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "modified": None}
+        told = os.environ.get("FERLIB_COMMIT", "").strip() or None
+        differing = os.environ.get("FERLIB_MODIFIED", "").strip()
+        return {"commit": told, "modified": differing != "0" if told and differing else None}
 
 
 def run_facts(

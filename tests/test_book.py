@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,8 +11,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from ferlib import book
-from ferlib.book import runs
+from ferlib import book, gates
+from ferlib.book import repository, runs
 from ferlib.errors import FerlibError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -228,6 +229,48 @@ def test_build_is_strict_incremental_and_never_replaces_good_pages(tree, capsys)
     assert "profile quick" in said and said.count("unchanged, kept") == 1
 
 
+def test_with_an_address_the_book_leads_to_its_repository(tree, monkeypatch):
+    monkeypatch.setenv("FERLIB_REPOSITORY", "https://github.com/someone/faces.git/")
+    (tree / "results" / "one-row").mkdir(parents=True)
+    cited = (ROOT / "book" / "cite.md").read_text()
+    bibtex = cited[cited.index("```bibtex") : cited.rindex("```") + 3]
+    (tree / "book" / "intro.md").write_text(f"# Intro\n\n{bibtex}\n")
+    row = "<tr><td><code>one-row</code> <code>no-row</code></td></tr>"
+    named = f"from IPython.display import HTML\nHTML('<table>{row}</table>')"
+    write_notebook(tree / "notebooks" / "one.ipynb", named, title="# One")
+    book.build(tree)
+    html = tree / "_build" / "html"
+    intro = (html / "book" / "intro.html").read_text()
+    url = "https://github.com/someone/faces"
+    assert f'href="{url}"' in intro and f'href="{url}/issues/new?' in intro
+    assert f"url     = {{{url}}}," in re.sub("<[^>]+>", "", intro)
+    page = (html / "notebooks" / "one.html").read_text()
+    assert f'<a href="{url}/tree/main/results/one-row"><code>one-row</code></a>' in page
+    assert page.count("/tree/main/results/") == 1
+    assert book.check(html, tree / "_toc.yml") == []
+
+
+def test_without_an_address_nothing_is_left_of_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("FERLIB_REPOSITORY", raising=False)
+    assert repository.address() is None
+    shutil.copytree(ROOT / "book", tmp_path / "book")
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    marked = [p.name for p in (ROOT / "book").glob("*.md") if repository.MARK in p.read_text()]
+    assert {"cite.md", "intro.md", "running.md"} <= set(marked)
+    repository.enter(tmp_path, None)
+    assert [p.name for p in (tmp_path / "book").glob("*.md") if "repository }}" in p.read_text()] == []
+    assert "year    = {" in (tmp_path / "book" / "cite.md").read_text()
+    assert (tmp_path / "_config.yml").read_bytes() == (ROOT / "_config.yml").read_bytes()
+
+
+@pytest.mark.parametrize("wrong", ["someone/faces", "https://github.com/someone", "https://a.b/c/d e"])
+def test_an_address_that_is_none_is_refused_before_anything_runs(tree, monkeypatch, wrong):
+    monkeypatch.setenv("FERLIB_REPOSITORY", wrong)
+    with pytest.raises(FerlibError, match="not an address such as"):
+        book.build(tree)
+    assert not (tree / "_build").exists()
+
+
 def test_build_refuses_a_data_folder_that_is_not_there(tree):
     with pytest.raises(FerlibError, match="does not exist"):
         book.build(tree, data_root=str(tree / "nowhere"))
@@ -380,6 +423,22 @@ def test_check_command_reports_and_exits_1(html, capsys):
     assert json.loads(out[out.index("[") :])
     assert book.main(["check", str(html.parent / "nowhere"), "--toc", toc]) == 1
     assert "make book" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["no npm here", None])
+def test_a_page_without_its_network_passes_only_where_none_is_asked_for(html, monkeypatch, capsys, missing):
+    monkeypatch.setattr(gates, "why_not", lambda: None)
+    monkeypatch.setattr(gates, "check_at_once", lambda *_, **__: [])
+    data = html / "_static" / "explorer" / "data"
+    data.mkdir(parents=True)
+    about = {"missing": missing} if missing else {"megabytes": 13}
+    (data / "face.js").write_text(f"window.FERLIB_FACE = {json.dumps(about)};\n")
+    words = ["check", "--browser", str(html), "--toc", str(html.parent / "_toc.yml")]
+    monkeypatch.delenv("FERLIB_NEED_BROWSER", raising=False)
+    assert book.main(words) == 0
+    monkeypatch.setenv("FERLIB_NEED_BROWSER", "1")
+    assert book.main(words) == (1 if missing else 0)
+    assert ("without its network: no npm here" in capsys.readouterr().err) == bool(missing)
 
 
 # Several notebooks at once

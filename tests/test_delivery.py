@@ -79,6 +79,57 @@ def test_served_pages_have_the_types_that_browsers_ask_for(html):
             pass
 
 
+def test_serve_is_an_option_too(html, capsys):
+    with pytest.raises(SystemExit) as stop:
+        book.main(["--help"])
+    assert stop.value.code == 0 and "--serve" in capsys.readouterr().out
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ferlib.book", "--serve", str(html), "--port", "0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = re.search(r"http://\S+/index\.html", server.stdout.readline())[0]
+        with urllib.request.urlopen(address) as answer:
+            assert b"<h1>index</h1>" in answer.read()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.mark.parametrize("words", [[], ["--serve", "x", "check"]])
+def test_one_command_or_serve(words):
+    with pytest.raises(SystemExit) as stop:
+        book.main(words)
+    assert stop.value.code == 2
+
+
+def test_the_site_has_zip_and_pdf_and_links_to_them_and_the_book_itself_none(html, tmp_path):
+    page = html / "one.html"
+    page.write_text(page.read_text().replace("</h1>", f"</h1>{delivery.DOWNLOADS}"), encoding="utf-8")
+    toc, out = tmp_path / "_toc.yml", tmp_path / "out"
+    toc.write_text("format: jb-book\nroot: one\n")
+    words = ["site", str(html), "--toc", str(toc), "--forms", str(out)]
+    assert book.main(words) == 1  # no zip yet
+    delivery.pack(html, out / f"{delivery.NAME}.zip")
+    before = page.read_bytes()
+    assert book.main(words) == 0
+    found = (out / "site" / "one.html").read_text()
+    assert f'<a href="{delivery.NAME}.zip">as a zip that opens from disk</a> (1 MB)' in found
+    assert ".pdf" not in found and delivery.DOWNLOADS not in found
+    (out / f"{delivery.NAME}.pdf").write_bytes(b"%PDF")
+    assert book.main(words) == 0
+    assert f'<a href="{delivery.NAME}.pdf">as PDF</a>' in (out / "site" / "one.html").read_text()
+    assert book.check(out / "site", toc) == []
+    assert page.read_bytes() == before and not list(html.glob("*.zip"))
+
+
+def test_the_landing_page_has_one_place_for_the_links():
+    landing = book.page_source(ROOT, book.toc_pages(ROOT / "_toc.yml")[0])
+    assert landing.read_text(encoding="utf8").count(delivery.DOWNLOADS) == 1
+
+
 def test_without_a_book_one_line_says_so(tmp_path, capsys):
     assert book.main(["pack", str(tmp_path)]) == 1
     assert book.main(["--serve", str(tmp_path)]) == 1

@@ -285,8 +285,10 @@ def test_what_could_not_be_had_is_told_and_tried_again(quick, tmp_path, monkeypa
     assert explorer.build(out, RESULTS).endswith("no network here")
     content, _ = unpacked((out / "face.js").read_text())
     assert content["missing"] == "no network here" and not (out / "runtime").exists()
+    assert explorer.missing(out) == "no network here"
     monkeypatch.setattr(explorer_runtime, "copy_to", lambda out: [])
     assert explorer.build(out, RESULTS) == "made"
+    assert explorer.missing(out) is None
 
 
 def test_command_line(quick, tmp_path, capsys):

@@ -126,6 +126,15 @@ def test_the_container_takes_the_steps_of_the_readme():
     assert asked - {"env"} <= _targets((ROOT / "README.md").read_text())  # which make the environment first
 
 
+def test_records_made_in_the_container_name_what_its_image_was_told():
+    """The arguments of the command that builds it reach the environment that `outcome.commit` reads."""
+    container = (ROOT / "Containerfile").read_text()
+    page = (ROOT / "book" / "running.md").read_text()
+    for name in ("FERLIB_COMMIT", "FERLIB_MODIFIED"):
+        assert f"ARG {name}" in container and f"{name}=${name}" in container
+        assert f'--build-arg {name}="$(git ' in page
+
+
 def test_the_container_needs_no_data_to_build_the_book():
     """A data folder that is not mounted would stop it; who mounts one names it."""
     assert "FERLIB_DATA" not in (ROOT / "Containerfile").read_text()

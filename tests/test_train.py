@@ -359,6 +359,30 @@ def test_the_recorded_command_names_no_path(finished):
     )
 
 
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        (("", ""), (None, None)),
+        (("abc", ""), ("abc", None)),
+        (("abc", "0"), ("abc", False)),
+        (("abc", "       2"), ("abc", True)),  # as wc counts on macOS
+        (("", "0"), (None, None)),
+    ],
+)
+def test_without_git_the_commit_is_what_the_image_was_told(monkeypatch, tmp_path, told, says):
+    monkeypatch.setenv("PATH", str(tmp_path))  # no git
+    monkeypatch.setenv("FERLIB_COMMIT", told[0])
+    monkeypatch.setenv("FERLIB_MODIFIED", told[1])
+    assert tuple(outcome.commit().values()) == says
+
+
+def test_in_a_checkout_git_alone_says_the_commit(monkeypatch):
+    monkeypatch.delenv("FERLIB_COMMIT", raising=False)
+    alone = outcome.commit()
+    monkeypatch.setenv("FERLIB_COMMIT", "abc")
+    assert alone["commit"] is None or outcome.commit() == alone
+
+
 def test_truncated_data_is_never_full():
     data = toy()
     assert outcome.unpublished_counts(data) == []

@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 
 from ferlib import captions
+from ferlib.book import repository
 from ferlib.book.contents import page_source, toc_pages
 from ferlib.book.links import check
 from ferlib.book.notebooks import check_parameters, read_notebook, short
@@ -55,6 +56,7 @@ def stage(root: Path, work: Path, pages: Iterable[str]) -> Path:
             nbformat.write(_publishable(work / "executed" / (page + ".ipynb")), target)
         elif not target.exists():
             shutil.copy2(origin, target)
+    repository.enter(src, repository.address())
     return src
 
 
@@ -106,6 +108,7 @@ def build(
         if not Path(data_root).expanduser().is_dir():
             raise FerlibError(f"data folder {data_root} does not exist; correct FERLIB_DATA or --data-root")
         data_root = str(Path(data_root).expanduser().absolute())
+    repository.address()  # refused before anything runs
     work, toc = root / "_build", root / "_toc.yml"
     pages = toc_pages(toc)
     notebooks = [page for page in pages if page_source(root, page).suffix == ".ipynb"]
@@ -142,6 +145,8 @@ def _publish(src: Path, work: Path, toc: Path, force: bool) -> bool:
     if not force and (html / "index.html").exists() and stamp.exists() and stamp.read_text() == inputs:
         return False
     fresh = sphinx(src, work)
+    if url := repository.address():
+        repository.link_records(fresh, toc.parent / "results", url)
     if problems := check(fresh, toc, names=False):
         for problem in problems:
             print(problem, file=sys.stderr)

@@ -13,14 +13,25 @@ from ferlib.book.building import build
 from ferlib.book.contents import toc_pages
 from ferlib.book.links import check
 from ferlib.book.notebooks import CELL_TIMEOUT, execute, parse_parameter, short
-from ferlib.delivery import NAME, pack, pdf, serve, why_no_pdf
+from ferlib.delivery import NAME, pack, pdf, serve, site, why_no_pdf
 from ferlib.errors import FerlibError
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     about = "Build the book: run the notebooks, make the pages strictly, check what came out."
     parser = commands.parser(prog, about)
-    steps = parser.add_subparsers(dest="command", required=True)
+    parser.add_argument(
+        "--serve",
+        nargs="?",
+        const=Path("_build/html"),
+        type=Path,
+        metavar="HTML",
+        help="the same as the command serve: the built book on this machine (default: _build/html)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=8000, help="for --serve; default 8000, 0 takes any free one"
+    )
+    steps = parser.add_subparsers(dest="command")
 
     p = steps.add_parser(
         "build", help="run the notebooks whose inputs changed and build the book in _build/html"
@@ -67,7 +78,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "serve", help="serve the built book on this machine, for what a browser refuses from disk"
     )
     p.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
-    p.add_argument("--port", type=int, default=8000, help="default %(default)s; 0 takes any free one")
+    p.add_argument("--port", type=int, default=argparse.SUPPRESS, help="default 8000; 0 takes any free one")
 
     p = steps.add_parser(
         "pack", help="the built book as a zip that opens from disk, and as a PDF of all pages"
@@ -78,6 +89,16 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("_build"), help="folder of the two files (default: _build)"
     )
     p.add_argument("--no-pdf", action="store_true", help="the zip alone")
+
+    p = steps.add_parser(
+        "site",
+        help="the built book with zip and PDF, and links to them on its first page, as it is published",
+    )
+    p.add_argument("html", type=Path, nargs="?", default=Path("_build/html"))
+    p.add_argument("--toc", type=Path, default=Path("_toc.yml"))
+    p.add_argument(
+        "--forms", type=Path, default=Path("_build"), help="folder of zip and PDF, and of the site (_build)"
+    )
 
     p = steps.add_parser(
         "check",
@@ -97,7 +118,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 @commands.told
 def main(argv: list[str] | None = None, prog: str = "python -m ferlib.book") -> int:
     argv = sys.argv[1:] if argv is None else argv
-    options = _parser(prog).parse_args(["serve" if a == "--serve" else a for a in argv])
+    parser = _parser(prog)
+    options = parser.parse_args(argv)
+    if (options.serve is None) == (options.command is None):
+        parser.error("give one command, or --serve; --help lists them")
+    if options.serve is not None:
+        options.command, options.html = "serve", options.serve
     try:
         return _do(options)
     except KeyboardInterrupt:
@@ -123,6 +149,9 @@ def _do(options: argparse.Namespace) -> int:
         serve(options.html, options.port)
     elif options.command == "pack":
         _pack(options.html, options.toc, options.out, not options.no_pdf)
+    elif options.command == "site":
+        landing = toc_pages(options.toc)[0]
+        print(f"wrote {short(site(options.html, landing, options.forms))}")
     else:
         problems = check(options.html, options.toc)
         if options.browser:
@@ -145,7 +174,18 @@ def _look(html: Path, toc: Path, quiet: bool) -> list[str]:
 
     names = list(dict.fromkeys(toc_pages(toc)))
     visits = gates.check_at_once(html, names, say=say)
-    return [problem for visit in visits for problem in visit.problems]
+    return [*_lacking(html), *(problem for visit in visits for problem in visit.problems)]
+
+
+def _lacking(html: Path) -> list[str]:
+    """With FERLIB_NEED_BROWSER, a page that was built without the network that should run in the browser."""
+    data = html / "_static" / "explorer" / "data"
+    if not (os.environ.get("FERLIB_NEED_BROWSER") and (data / "face.js").is_file()):
+        return []
+    from ferlib import explorer
+
+    reason = explorer.missing(data)
+    return [f"book/your_face.html: without its network: {reason}"] if reason else []
 
 
 def _pack(html: Path, toc: Path, out: Path, with_pdf: bool) -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import io
-import json
+import os
 import re
 
 import numpy as np
@@ -77,12 +77,9 @@ def visit(chromium, url):
 
 @pytest.fixture
 def face(visit, data):
-    """The page with the network loaded."""
-    if not (data / "runtime").is_dir():
-        pytest.skip(
-            "onnxruntime-web could not be had: "
-            + json.loads((data / "face.js").read_text()[21:-2])["missing"]
-        )
+    """The page with the network loaded; like a browser, its runtime must be there where FERLIB_NEED_BROWSER is set."""
+    if reason := explorer.missing(data):
+        (pytest.fail if os.environ.get("FERLIB_NEED_BROWSER") else pytest.skip)(reason)
 
     def opened(*arguments, **options):
         found = visit("your_face", *arguments, **options)
