@@ -31,6 +31,9 @@ HUNG = 400.0  # seconds without a page printed by any browser, or for the bindin
 
 
 class _Handler(SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # a page asks for thirty files: not each over a connection of its own
+    disable_nagle_algorithm = True  # or the end of each waits until its beginning is confirmed
+
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: a line for each file would bury what matters."""
 

@@ -22,6 +22,12 @@ _SEARCH = re.compile(
 )
 _MATH = re.compile(r'class="[^"]*\bmath\b|\\\(|\\\[|\$\$')
 _IMAGE = re.compile(r"<img\b(?![^>]*\bloading=)")
+# Files of scripts keep a browser from showing what it has; all but the one that lines in the page go on from can wait.
+_SCRIPT = re.compile(
+    r"<script\b(?![^>]*(?:\b(?:defer|async|type)\b|documentation_options\.js))(?=[^>]*\ssrc=)"
+)
+# A sheet that asks for another one when it has come: the other may come at once.
+_IMPORTING = re.compile(r'<link\b[^>]*\bhref="([^"]*\b_static/)styles/theme\.css[^>]*>')
 # Names, punctuation and space, which both styles of code write in one colour; `book.css` gives it to all code.
 PLAIN_TOKENS = ("n", "p", "w")
 _TOKEN = re.compile(rf'<span class="(?:{"|".join(PLAIN_TOKENS)})">([^<]*)</span>')
@@ -54,12 +60,14 @@ def _rewrite(path: Path, text: str) -> None:
 
 
 def lighten(page: str) -> str:
-    """One page without what nobody sees; images further down load when the reader comes near."""
+    """One page without what nobody sees; scripts wait for the page, images further down until the reader comes near."""
     page = _ICONS.sub("", page)
     page = page.replace(_BUNDLE, _STARTUP) if _MATH.search(page) else _MATHJAX.sub("", page)
     # a list whose items are none
     page = page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     page = _IMAGE.sub('<img loading="lazy"', page)
+    page = _SCRIPT.sub("<script defer", page)
+    page = _IMPORTING.sub(r'<link rel="preload" as="style" href="\1basic.css" />\g<0>', page)
     page = _TOKEN.sub(r"\1", page)
     page = _CELL_ID.sub(lambda m: m[0] if f"#{m[1]}" in page else "", page)
     return _CELL_CLASS.sub(r"\1", page)

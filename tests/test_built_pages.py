@@ -31,7 +31,7 @@ PLAIN = f"<head>{ICONS}\n{MATHJAX}\n<script src='x.js'></script></head><body><p>
 
 
 def test_icons_and_mathjax_leave_a_page_without_formulas():
-    assert lighten(PLAIN) == "<head><script src='x.js'></script></head><body><p>no formula</p></body>"
+    assert lighten(PLAIN) == "<head><script defer src='x.js'></script></head><body><p>no formula</p></body>"
 
 
 def test_a_page_with_a_formula_loads_the_parts_of_mathjax_that_it_needs():
@@ -58,6 +58,26 @@ def test_files_of_the_theme_are_left_alone(tmp_path):
     assert ICONS in (tmp_path / "_static" / "webpack-macros.html").read_text()
 
 
+def test_scripts_wait_for_the_page_but_for_the_one_that_lines_in_it_go_on_from():
+    page = (
+        '<script src="../_static/documentation_options.js?v=1"></script><script src="../_static/doctools.js"></script>'
+        "<script>DOCUMENTATION_OPTIONS.pagename = 'a';</script><script defer src=\"a.js\"></script>"
+        '<script type="module" src="b.js"></script><script data-p="x-" src="../_static/design-tabs.js"></script>'
+    )
+    waiting = page.replace(
+        '<script src="../_static/doctools', '<script defer src="../_static/doctools'
+    ).replace("<script data-p", "<script defer data-p")
+    assert lighten(page) == waiting == lighten(waiting)
+
+
+def test_no_sheet_comes_only_after_another_one():
+    """What the theme's first sheet imports comes beside it; no other sheet imports any."""
+    link = '<link href="../_static/styles/theme.css?digest=55" rel="stylesheet" />'
+    assert lighten(link) == f'<link rel="preload" as="style" href="../_static/basic.css" />{link}'
+    assert '@import "../basic.css"' in (THEME / "styles" / "theme.css").read_text()
+    assert "@import" not in (ROOT / "book" / "_static" / "book.css").read_text()
+
+
 SEARCH = '<script src="{0}_static/searchtools.js"></script>\n<script src="{0}searchindex.js"></script>\n'
 
 
@@ -67,7 +87,8 @@ def test_only_the_search_page_loads_the_index_of_words(tmp_path):
         (tmp_path / place).write_text(f"<head>{SEARCH.format(up)}</head>", encoding="utf8")
     finish(tmp_path)
     assert (tmp_path / "notebooks" / "one.html").read_text() == "<head></head>"
-    assert (tmp_path / "search.html").read_text() == f"<head>{SEARCH.format('')}</head>"
+    page = f"<head>{SEARCH.format('')}</head>".replace("<script ", "<script defer ")
+    assert (tmp_path / "search.html").read_text() == page
 
 
 THEME = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"

@@ -7,6 +7,18 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const image of document.querySelectorAll(".bd-article :is(figure, .output) img")) openable(image);
 });
 
+// From disk the search finds pages, but for the lines around a word it would have to fetch them.
+if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined") {
+  DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+  document.addEventListener("DOMContentLoaded", () => {
+    const told = document.createElement("p");
+    told.textContent =
+      "This page was opened from disk, where a browser lets no page read another: " +
+      "the search lists the pages, without the lines around each word.";
+    document.getElementById("search-results")?.before(told);
+  });
+}
+
 // What scrolls on its own can be reached, and scrolled, with the keyboard, and shows that it goes on.
 function watch(box) {
   const look = () => {
