@@ -122,6 +122,43 @@ def _chosen(record: Mapping[str, Any]) -> str:
     )
 
 
+def learnt(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """From what accuracy to what the runs of a demonstration go on test images, beside guessing evenly."""
+    if not records:
+        return ""
+    first = next(iter(records.values()))
+    guess = 100 / len(first["data"]["classes"])
+    ends = {
+        title: [100 * record["history"][i]["test_accuracy"] for i in (0, -1)]
+        for title, record in records.items()
+    }
+    told = "; ".join(
+        f"{title} goes from {start:.0f} % of the test images after the first epoch to {end:.0f} %"
+        for title, (start, end) in ends.items()
+    )
+    where = "On drawn faces, " if first["data"]["name"] == "synthetic" else ""
+    return (
+        f"{where}{told} (guessing: {guess:.0f} %)." if where else _upper(f"{told} (guessing: {guess:.0f} %).")
+    )
+
+
+def order(published: Mapping[str, float], ours: Mapping[str, Mapping[str, float]]) -> str:
+    """Whether our accuracies keep the order of the published ones. ``ours``: reading -> network -> accuracy."""
+    wanted = sorted(published, key=lambda name: -published[name])
+    kept = {reading: sorted(by, key=lambda name: -by[name]) == wanted for reading, by in ours.items()}
+    if len(wanted) < 2 or any(set(by) != set(published) for by in ours.values()):
+        return ""
+    paper = " above ".join(wanted)
+    if not any(kept.values()):
+        none = " in neither reading" if len(kept) == 2 else ""
+        return (
+            f"The paper has {paper}; ours {'keep that order' + none if none else 'do not keep that order'}."
+        )
+    if all(kept.values()):
+        return f"The paper has {paper}; ours keep that order{' in both readings' if len(kept) == 2 else ''}."
+    return f"The paper has {paper}; ours keep that order in {listed(r for r, k in kept.items() if k)} alone."
+
+
 def monitored(records: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> str:
     """From where to where each quantity goes."""
 
@@ -231,9 +268,8 @@ def sizes(effects: Sequence[Effect], papers: bool = False) -> str:
     said = []
     if gaps:
         gap = max(gaps, key=_size)
-        said.append(
-            f"The largest gap to the published accuracy is {_points(gap)} ({gap.dataset}{_short_of(gap)})"
-        )
+        which = "The largest gap" if len(gaps) > 1 else "The gap"
+        said.append(f"{which} to the published accuracy is {_points(gap)} ({gap.dataset}{_short_of(gap)})")
         if gap.low is not None and gap.reduced:
             said[0] += ", so that it is not known what a whole one leaves of it"
         elif gap.low is not None:
@@ -241,16 +277,16 @@ def sizes(effects: Sequence[Effect], papers: bool = False) -> str:
     if stand_ins:
         gap = max(stand_ins, key=_size)
         said.append(
-            f"The largest gap of a stand-in is {_points(gap)} ({gap.dataset}{_short_of(gap)}), "
+            f"{'The largest gap' if len(stand_ins) > 1 else 'The gap'} of a stand-in is {_points(gap)} "
+            f"({gap.dataset}{_short_of(gap)}), "
             "which says nothing about the paper"
         )
     if others:
         most = max(others, key=_size)
-        which = "other effects" if gaps else "effects"
+        which = "other effect" if gaps else "effect"
+        which = f"The largest of the {which}s" if len(others) > 1 else f"The one {which}"
         where = f"{NAMES[most.paper]}, {most.dataset}" if papers else most.dataset
-        said.append(
-            f"The largest of the {which} is {_points(most)} ({where}: {short(most)}{_short_of(most)})"
-        )
+        said.append(f"{which} is {_points(most)} ({where}: {short(most)}{_short_of(most)})")
     return "".join(f"{sentence}. " for sentence in said).strip()
 
 
@@ -263,7 +299,7 @@ def _size(effect: Effect) -> float:
 
 
 def _points(effect: Effect) -> str:
-    return f"{effect.points:+.1f} points"
+    return f"{effect.points:+.2f} points"  # as the chapters' tables have it
 
 
 def readings(frame: pd.DataFrame) -> str:
@@ -525,13 +561,30 @@ def overview(frame: pd.DataFrame) -> str:
 
 
 def granularity(frame: pd.DataFrame) -> str:
-    """For which test parts a whole column of figures is possible. ``frame``: lines of `ferlib.forensics.coverage`."""
+    """For which test parts a whole column of figures is possible, how often arbitrary figures would be, and whether
+    that makes one evidence. ``frame``: lines of `ferlib.forensics.coverage`."""
     whole = frame[frame["possible"] == frame["printed"]]
-    beyond = whole[whole["p"] < 0.05]
-    names = [f"{row['figures of']} ({row['n']:,})" for _, row in beyond.iterrows()]
+    if whole.empty:
+        return f"The whole column is possible in none of {len(frame)} lines."
+    names = [f"{row['figures of']}: {row['test part']}" for _, row in whole.iterrows()]
+    told = [f"{name} (arbitrary ones {_of_cases(p)})" for name, p in zip(names, whole["p"], strict=True)]
+    beyond = [name for name, p in zip(names, whole["p"], strict=True) if p < 0.05]
+    verdict = (
+        f"That is seldom by chance for {'; '.join(beyond)}"
+        + (", and no evidence for the others" if len(beyond) < len(whole) else "")
+        if beyond
+        else "So none of these is evidence that this part was tested"
+    )
+    return f"All figures of a column are possible in {len(whole)} of {len(frame)} lines: {'; '.join(told)}. {verdict}."
+
+
+def _of_cases(p: float) -> str:
     return (
-        f"The whole column is possible in {len(whole)} of {len(frame)} lines, and in {len(beyond) or 'none'} of these "
-        f"arbitrary numbers would seldom be{f': {listed(names)}' if names else ''}."
+        "always"
+        if p > 0.995
+        else f"in {100 * p:.0f} % of cases"
+        if p >= 0.01
+        else f"with probability {p:.1g}"
     )
 
 

@@ -152,12 +152,19 @@ def curves(records: Mapping[str, Mapping[str, Any]], published: Mapping[str, flo
 
 
 def intervals(
-    rows: Sequence[tuple[str, float, float, float, float | None]], xlabel: str = "accuracy (%)"
+    rows: Sequence[tuple[str, float, float, float, float | None]],
+    xlabel: str = "accuracy (%)",
+    hollow: Sequence[bool] = (),
 ) -> Figure:
-    """Estimates with intervals against the printed value: rows of (label, ours, low, high, published or None)."""
+    """Estimates with intervals against the printed value: rows of (label, ours, low, high, published or None).
+
+    ``hollow``: for each row whether its circle is, for fewer than three seeds or shortened runs; none without it.
+    """
     figure, ax = plt.subplots(figsize=(7.5, 0.55 * len(rows) + 1.4))
     for y, (_, value, low, high, published) in enumerate(rows):
-        ax.errorbar(value, y, xerr=[[value - low], [high - value]], fmt="o", color="C0", capsize=4)
+        face = "white" if y < len(hollow) and hollow[y] else "C0"
+        reach = [[value - low], [high - value]]
+        ax.errorbar(value, y, xerr=reach, fmt="o", color="C0", markerfacecolor=face, capsize=4)
         if published is not None:
             ax.plot(published, y, "D", color="C3", markerfacecolor="none", markersize=8)
     ax.set_yticks(range(len(rows)), [row[0] for row in rows])

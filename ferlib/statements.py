@@ -179,6 +179,16 @@ def more_correct_than(name: str, count: int) -> Test:
     return test
 
 
+def correct_between(name: str, low: int, high: int) -> Test:
+    """``low`` to ``high`` images of ``name`` are recognised."""
+
+    def test(matrix: Matrix) -> tuple[bool, str]:
+        row = matrix.counts[i := matrix.classes.index(name)]
+        return bool(low <= row[i] <= high), f"{row[i]:,} of {row.sum():,}"
+
+    return test
+
+
 def taken_for(name: str, *others: str, both: bool = False) -> Test:
     """Images of ``name`` that are not recognised go most often to one of ``others`` (``both``: to all of them).
 

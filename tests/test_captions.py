@@ -129,20 +129,40 @@ def effect(kind, points, dataset="CK+48", **more):
 def test_of_effects_the_largest_beside_chance():
     found = [effect("gap", -3.0, low=-7.0, high=1.0), effect("gap", 1.0), effect("people", 9.0)]
     assert captions.sizes(found).startswith(
-        "The largest gap to the published accuracy is -3.0 points (CK+48), no more than chance alone gives. "
-        "The largest of the other effects is +9.0 points (CK+48: "
+        "The largest gap to the published accuracy is -3.00 points (CK+48), no more than chance alone gives. "
+        "The one other effect is +9.00 points (CK+48: "
     )
     clear = effect("gap", -3.0, low=-4.0, high=-2.0, reduced=True)
     assert captions.sizes([clear, effect("seed", 9.0)]) == (
-        "The largest gap to the published accuracy is -3.0 points (CK+48, a shortened run), "
+        "The gap to the published accuracy is -3.00 points (CK+48, a shortened run), "
         "so that it is not known what a whole one leaves of it."
     )
     clear = effect("gap", 3.0, low=2.0, high=4.0)
     assert captions.sizes([clear, effect("gap", 8.0, stand_in=True)]) == (
-        "The largest gap to the published accuracy is +3.0 points (CK+48), more than chance alone gives. "
-        "The largest gap of a stand-in is +8.0 points (CK+48), which says nothing about the paper."
+        "The gap to the published accuracy is +3.00 points (CK+48), more than chance alone gives. "
+        "The gap of a stand-in is +8.00 points (CK+48), which says nothing about the paper."
     )
     assert captions.sizes([effect("gap", None)]) == ""
+
+
+def test_of_a_demonstration_what_was_learnt():
+    history = [{"test_accuracy": 0.2}, {"test_accuracy": 0.7}]
+    run = {"history": history, "data": {"name": "synthetic", "classes": list("abcde")}}
+    assert captions.learnt({"A": run, "B": run}) == (
+        "On drawn faces, A goes from 20 % of the test images after the first epoch to 70 %; "
+        "B goes from 20 % of the test images after the first epoch to 70 % (guessing: 20 %)."
+    )
+    assert captions.learnt({}) == ""
+
+
+def test_of_an_order_whether_ours_keep_it():
+    printed, same, turned = {"A": 1.0, "B": 2.0}, {"A": 3.0, "B": 4.0}, {"A": 4.0, "B": 3.0}
+    assert captions.order(printed, {"x": turned, "y": turned}) == (
+        "The paper has B above A; ours keep that order in neither reading."
+    )
+    assert captions.order(printed, {"x": same}) == "The paper has B above A; ours keep that order."
+    assert captions.order(printed, {"x": same, "y": turned}).endswith("ours keep that order in x alone.")
+    assert captions.order(printed, {"x": {"A": 1.0}}) == ""
 
 
 def test_of_readings_each_networks_distance():
@@ -387,14 +407,15 @@ def test_of_findings_the_commonest_class():
 
 
 def test_of_granularity_the_columns_that_are_possible():
-    names = ["figures of", "n", "printed", "possible", "p"]
-    frame = pd.DataFrame(
-        [("A", 3589, 4, 4, 0.01), ("A", 7178, 4, 4, 0.4), ("B", 3153, 4, 1, 0.9)], columns=names
-    )
+    names = ["figures of", "test part", "n", "printed", "possible", "p"]
+    lines = [("A", "x", 3589, 4, 4, 0.004), ("A", "y", 7178, 4, 4, 0.4), ("B", "z", 3153, 4, 1, 0.9)]
+    frame = pd.DataFrame(lines, columns=names)
     assert captions.granularity(frame) == (
-        "The whole column is possible in 2 of 3 lines, and in 1 of these arbitrary numbers would seldom be: A (3,589)."
+        "All figures of a column are possible in 2 of 3 lines: A: x (arbitrary ones with probability 0.004); "
+        "A: y (arbitrary ones in 40 % of cases). That is seldom by chance for A: x, and no evidence for the others."
     )
-    assert captions.granularity(frame[1:]).endswith("in none of these arbitrary numbers would seldom be.")
+    assert captions.granularity(frame[1:]).endswith("So none of these is evidence that this part was tested.")
+    assert captions.granularity(frame[2:]) == "The whole column is possible in none of 1 lines."
     assert captions.whole_columns({"A": [147, 294], "B": [], "C": [12]}, {"A": 981, "B": 50, "C": 50}) == (
         "A: 2 sizes up to 981 allow the whole column, the smallest is 147; "
         "B: no size up to 50 allows the whole column; C: 12 alone up to 50 allows the whole column."

@@ -398,3 +398,11 @@ def test_finding_stands_where_it_says(identifier, texts):
     if finding.other_line:
         paper = finding.against if finding.against in texts else finding.paper
         assert finding.other_printed in texts[paper][finding.other_line - 1]
+
+
+def test_what_would_settle_a_question_is_said_for_every_paper():
+    papers = {f.paper for f in FINDINGS.values()}
+    asked = [f for f in FINDINGS.values() if f.resolve]
+    tables = {paper: findings.unsettled(paper) for paper in papers}
+    assert sum(map(len, tables.values())) == len(asked)
+    assert all(len(table) and (table != "").all().all() for table in tables.values())

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ferlib.claims import NAMES
 from ferlib.findings import a_mobilenet, amdcnn, gcca_vgg, msca_resnet, se_cnn
 from ferlib.findings.finding import DATASET, DESIGN, KINDS, Evidence, Finding, Result, load
 from ferlib.findings.gcca_vgg import chen
@@ -35,6 +36,7 @@ __all__ = [
     "implied_parts",
     "load",
     "overview",
+    "unsettled",
 ]
 
 PAIRS = {"se_cnn": luo_pairs()}  # figures of a paper that print one quantity in two places
@@ -59,3 +61,19 @@ def overview(findings: Sequence[Finding] | None = None) -> pd.DataFrame:
     table = pd.crosstab(frame["paper"], frame["class"])
     papers = list(dict.fromkeys(f.paper for f in found))
     return table.reindex(index=papers, columns=list(KINDS), fill_value=0)
+
+
+def unsettled(paper: str) -> pd.DataFrame:
+    """What a detail from a paper's authors would settle: its findings that say with what, and where they stand."""
+    return pd.DataFrame(
+        [
+            {"open": f.what, "where": _places(f), "would settle it": f.resolve}
+            for f in load()
+            if f.paper == paper and f.resolve
+        ]
+    )
+
+
+def _places(finding: Finding) -> str:
+    other = ", ".join(filter(None, [NAMES.get(finding.against, ""), finding.other]))
+    return "; ".join(dict.fromkeys(filter(None, [finding.place, other])))

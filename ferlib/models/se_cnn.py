@@ -37,7 +37,7 @@ class ConvBlock(nn.Module):
     """Two convolutions with ReLU, an SE block, a max-pool (Figure 2, one of three).
 
     ``se='pool'`` recalibrates once, before the pool (Figure 2, section 2.2.3);
-    ``se='conv'`` after each of the two convolutions (sections 1 and 3.2);
+    ``se='conv'`` after each of the two convolutions (section 1 may mean it, section 3.2 has it of other studies);
     ``se='none'`` is Table 1's "Original CNN".
     """
 
@@ -100,7 +100,7 @@ class SECNN(nn.Module):
     ----------
     classes : number of classes.
     channels, size : of the input image; size in pixels.
-    se : ``False`` or ``'none'``, ``True`` or ``'pool'`` (Figure 2), ``'conv'`` (sections 1, 3.2).
+    se : ``False`` or ``'none'``, ``True`` or ``'pool'`` (Figure 2), ``'conv'`` (after each convolution).
     ratio : reduction of the SE bottleneck. Not printed; 16 is Hu et al.'s.
     padding : ``'valid'`` (Keras' default) or ``'same'``. Not printed.
     norm : batch normalisation at the end of each block, after the printed layers, and after the
