@@ -177,6 +177,9 @@ def _ignored(path: str, patterns: list[str]) -> bool:
 def test_licences_are_there():
     assert (ROOT / "LICENSE").read_text().startswith("MIT License")
     assert "Attribution 4.0 International" in (ROOT / "LICENSE-text").read_text()
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["license"] == ["MIT", "CC-BY-4.0"]
+    cited = (ROOT / "book" / "cite.md").read_text()
+    assert "MIT" in cited and "CC BY 4.0" in cited
 
 
 def test_one_version_everywhere():
