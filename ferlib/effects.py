@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ferlib import chapters, records, tables, wording
+from ferlib.chapters import stands_in
 from ferlib.claims.page import NAMES
 from ferlib.couples import LAST, last_cell, last_epochs, lost, tested
 from ferlib.errors import FerlibError
@@ -480,11 +481,6 @@ def remaining(results: Path | str) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
-
-
-def stands_in(row: Experiment) -> bool:
-    """Whether a row, from scratch or at another size, stands in for the one that the paper has."""
-    return "-scratch" in row.id
 
 
 def holds_zero(effect: Effect) -> bool:
