@@ -181,7 +181,7 @@ def mean_faces(data: FaceDataset, split: str = "train") -> str:
     there = {name: int(n) for name, n in zip(data.classes, counts, strict=True) if n}
     few, many = min(there, key=lambda c: there[c]), max(there, key=lambda c: there[c])
     if there[few] == there[many]:
-        return drawn
+        return f"{drawn} Every class has {some(there[few], 'image')}.".strip()
     return f"{drawn} There are {there[many] / there[few]:.1f} times as many images of *{many}* as of *{few}*.".strip()
 
 
@@ -288,6 +288,30 @@ def sizes(effects: Sequence[Effect], papers: bool = False) -> str:
         where = f"{NAMES[most.paper]}, {most.dataset}" if papers else most.dataset
         said.append(f"{which} is {_points(most)} ({where}: {short(most)}{_short_of(most)})")
     return "".join(f"{sentence}. " for sentence in said).strip()
+
+
+def beside_seeds(effects: Sequence[Effect]) -> str:
+    """How many effects of two rows, each on the same test images, are larger than what another seed moves there."""
+    from ferlib.effects import measured
+
+    found = measured(effects)
+    apart = {e.dataset: e for e in found if e.kind == "seed"}
+    pairs = [e for e in found if e.p is not None]
+    said = []
+    for dataset in dict.fromkeys(e.dataset for e in pairs):
+        own = [e for e in pairs if e.dataset == dataset]
+        which = some(len(own), "effect") + " of two rows"
+        if (seed := apart.get(dataset)) is None:
+            said.append(f"On {dataset} no row has two seeds to hold the {which} against.")
+            continue
+        larger = sum(_size(e) > _size(seed) for e in own)
+        few = sum(e.seeds == 1 for e in own)
+        said.append(
+            f"On {dataset} two seeds of one row lie {_size(seed):.1f} points apart in the mean: of the {which} "
+            f"{larger or 'none'} {'are' if larger > 1 else 'is'} larger"
+            + (f", and {few} {'rests' if few == 1 else 'rest'} on one seed." if few else ".")
+        )
+    return " ".join(said)
 
 
 def _short_of(effect: Effect) -> str:
@@ -546,12 +570,12 @@ def ceilings(audit: Audit, accuracies: pd.DataFrame) -> str:
 
 def leaks(audit: Audit) -> str:
     """The nearest neighbour's accuracy by what the split keeps together."""
+    from ferlib.data.audit_leaks import GROUPINGS
+
     nearest = audit["ckplus"]["leaks"]["nearest"]
-    said = [
-        f"{100 * kinds['raw']['accuracy']:.0f} % with {grouping} kept together"
-        for grouping, kinds in nearest.items()
-    ]
-    return f"The nearest neighbour in raw pixels is right in {', '.join(said)}."
+    each = [(100 * kinds["raw"]["accuracy"], GROUPINGS[name]) for name, kinds in nearest.items()]
+    said = [f"{right:.0f} % {'' if k else 'where the split is '}{how}" for k, (right, how) in enumerate(each)]
+    return f"The nearest neighbour in raw pixels is right in {listed(said)}."
 
 
 def overview(frame: pd.DataFrame) -> str:
@@ -603,14 +627,14 @@ def whole_columns(sizes: Mapping[str, Sequence[int]], limits: Mapping[str, int])
 
 
 def classes(audit: Audit) -> str:
-    """The largest and the smallest class of each dataset."""
+    """The largest and the smallest class of each dataset, over all of its parts."""
     said = {}
     for name, title in (("fer2013", "FER2013"), ("ferplus", "FERPlus"), ("ckplus", "CK+48")):
         if counts := {c: n for c, n in audit.get(name, {}).get("classes", {}).items() if n}:
             most, least = max(counts, key=lambda c: counts[c]), min(counts, key=lambda c: counts[c])
             times = counts[most] / counts[least]
             said[title] = f"{times:.0f} times as many images of *{most}* as of *{least}*"
-    return _each(said)
+    return _each(said).replace(".", ", all parts together.")
 
 
 def likeness(faces: Mapping[str, np.ndarray]) -> str:
@@ -653,13 +677,20 @@ def sweeps(found: Mapping[str, Mapping[float, np.ndarray]]) -> str:
     return _each(said)
 
 
-def peak(shares: Mapping[str, Mapping[str, float]]) -> str:
-    """Which network uses most of a machine's peak, and which least. ``shares``: machine -> network -> fraction."""
+def peak(shares: Mapping[str, Mapping[str, float]], aim: float = 0.8) -> str:
+    """Which networks come to ``aim`` of a machine's peak; which uses most of it, and which least.
+
+    ``shares``: machine -> network -> fraction.
+    """
+    every = dict.fromkeys(name for by_name in shares.values() for name in by_name)
+    reached = [name for name in every if any(by.get(name, 0) >= aim for by in shares.values())]
+    found = f"Of {some(len(every), 'network')} {len(reached) or 'none'} {'comes' if len(reached) < 2 else 'come'} to "
+    found += f"{100 * aim:.0f} % of the peak" + (f": {'; '.join(reached)}. " if reached else ". ")
     said = {}
     for machine, by_name in shares.items():
         most, least = max(by_name, key=lambda n: by_name[n]), min(by_name, key=lambda n: by_name[n])
         said[machine] = f"from {100 * by_name[least]:.0f} % ({least}) to {100 * by_name[most]:.0f} % ({most})"
-    return _each(said)
+    return found + _each(said) if said else ""
 
 
 def _each(said: Mapping[str, str]) -> str:

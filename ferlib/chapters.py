@@ -258,6 +258,11 @@ def cell_of(row: Experiment) -> str:
     return row.row.split(", ")[0].split(" (")[0]
 
 
+def stands_in(row: Experiment) -> bool:
+    """Whether a row, from scratch or at another size, stands in for the one that the paper has."""
+    return "-scratch" in row.id
+
+
 def star(parts: Sequence[Mapping[str, Any]]) -> str:
     """The mark of `REDUCED` where one of these records is not full."""
     return "" if {p["profile"] for p in parts} <= {"full"} else REDUCED
@@ -313,9 +318,11 @@ def steps(
 
     Each step has one interval and one p, those of `Couple.test`: over the seeds that both rows have, and test images
     (people on CK+). The last column is after Holm's correction over the table; one that has each seed's difference is
-    there where a step has several. Beside the interval stands what is left without a chosen epoch: `last_epochs`.
+    there where a step has several. Beside the interval stands what is left without a chosen epoch: `last_epochs`. Over
+    published steps of rows that ours only stand in for it says so.
     """
     chosen = step_pairs(rows) if onward else [(rows[0], row) for row in rows[1:]]
+    head = "published (own rows: not comparable)" if any(map(stands_in, rows)) else "published (points)"
     tried = [(a, b, couple(a.id, b.id, results, reading)) for a, b in chosen]
     found = [(a, b, one, one.test()) for a, b, one in tried if one is not None]
     lines = []
@@ -326,7 +333,7 @@ def steps(
         lines.append(
             {
                 "step": f"{a.row} → {b.row}{star(used)}",
-                "published (points)": "–" if before is None or after is None else signed(after - before),
+                head: "–" if before is None or after is None else signed(after - before),
                 "ours (points)": signed(test["mean"]),
                 "95 % interval": f"{test['low']:+.1f} to {test['high']:+.1f}"
                 if one.gaps.any()
@@ -386,7 +393,7 @@ def by_subject(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
 
     ``rows`` are split by frames; their folds are the rows ``<id>-grouped<k>``. The pooled accuracy is over the
     test images of all folds, with the 95 % interval of `accuracy_interval`, which counts people: frames of one sequence
-    are nearly alike.
+    are nearly alike. Which folds a line has is said where some are missing: see `unlike_folds`.
     """
     lines = []
     for row in rows:
@@ -405,11 +412,39 @@ def by_subject(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
                 "by subject, pooled": f"{100 * hits.mean():.2f} [{100 * low:.1f}, {100 * high:.1f}], n = {len(ids):,}",
                 "by subject, mean of folds": f"{each.mean():.2f}{spread}",
                 "by subject, best test epochs": f"{100 * pooled(row, results, 'paper_style')[1].mean():.2f}",
-                "folds": f"{len(folds)} of {folds_of(row)}",
+                "folds": f"{len(folds)} of {folds_of(row)}"
+                + ("" if len(folds) == folds_of(row) else f" ({_numbers(folds)})"),
                 "seeds": len(seeds),
             }
         )
     return pd.DataFrame(lines)
+
+
+def _numbers(folds: Sequence[str]) -> str:
+    """The folds of these rows as they are counted in words, from 1: ``1, 2, 5``."""
+    return ", ".join(str(int(name.rpartition("-grouped")[2]) + 1) for name in folds)
+
+
+def unlike_folds(rows: Sequence[Experiment], results: Path | str) -> str:
+    """What may be compared among the lines of `by_subject` where folds are missing; empty where all have all."""
+    named: dict[str, list[str]] = {}
+    missing = False
+    for row in rows:
+        if folds := seeds_of_folds(row, results)[0]:
+            named.setdefault(_numbers(folds), []).append(row.row)
+            missing |= len(folds) < folds_of(row)
+    if not missing:
+        return ""
+    if len(named) == 1:
+        return (
+            f"Only folds {next(iter(named))} have run, the same of every line: they can be compared, over a part of "
+            "the people."
+        )
+    each = "; ".join(f"folds {folds}: {listed(names)}" for folds, names in named.items())
+    return (
+        "Folds are missing, and each is a test of other people: lines with different folds are **not comparable** "
+        f"({each})."
+    )
 
 
 def folds_of(row: Experiment) -> int:

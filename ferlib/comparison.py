@@ -418,6 +418,8 @@ def gain_of(name: str, without: str, with_: str, results: Path | str) -> Gain:
     rows = EXPERIMENTS[without], EXPERIMENTS[with_]
     printed = [chapters.printed_accuracy(row) for row in rows]
     published = None if None in printed else float(printed[1] or 0) - float(printed[0] or 0)
+    if any(map(chapters.stands_in, rows)):  # what is printed is of other rows
+        published = None
     found = couple(without, with_, results)
     if found is None:
         from ferlib.claims.verdicts import RUN, missing

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ferlib import chapters, records, tables, wording
+from ferlib.chapters import stands_in
 from ferlib.claims.page import NAMES
 from ferlib.couples import LAST, last_cell, last_epochs, lost, tested
 from ferlib.errors import FerlibError
@@ -544,11 +545,6 @@ def _at_a_glance(effects: Sequence[Effect]) -> str:
     if settled[0].kind in CHANCE:
         return f"± {abs(float(sizes[-1])):.1f}{star}"
     return " to ".join(dict.fromkeys((sizes[0], sizes[-1]))) + star
-
-
-def stands_in(row: Experiment) -> bool:
-    """Whether a row, from scratch or at another size, stands in for the one that the paper has."""
-    return "-scratch" in row.id
 
 
 def holds_zero(effect: Effect) -> bool:

@@ -6,14 +6,13 @@ The published accuracies and the gaps are those of `ferlib.effects`, attention's
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from html import escape
 from pathlib import Path
 
 from IPython.display import HTML, display
 
 from ferlib import chapters, comparison, effects, tables, wording
-from ferlib.comparison import STEPS, Gain, gain_of
+from ferlib.comparison import STEPS, Gain, Tested, gain_of
 from ferlib.comparison_tables import ALONE, FITTED, OWN_FOLDS, own_difference
 from ferlib.effects import HEADS, Left
 from ferlib.errors import FerlibError
@@ -30,6 +29,10 @@ WITHOUT = {
         "a_mobilenet-ckplus-no_attention-scratch48",
         "a_mobilenet-ckplus-a_mobilenet-scratch48",
     ),
+}
+RULE = {  # where the comparison says how little is too little
+    "ckplus": "comparison.html#ck-48-folds-by-subject",
+    "fer2013": "comparison.html#fer2013-official-split",
 }
 LEFT = {
     Left.CHANCE: "the difference may be chance",
@@ -67,26 +70,31 @@ def lines(paper: str, results: Path | str) -> list[tuple[str, str]]:
         raise FerlibError(f"no paper {paper!r}: choose one of {', '.join(HEADS)}")
     return [
         *(_accuracy(ids, results) for ids in HEADS[paper]),
-        ("The step to attention, as the paper takes it", f"{'; '.join(map(_step, steps(paper, results)))}."),
+        ("The step to attention, as the paper takes it", f"{'; '.join(steps(paper, results))}."),
         *_alone(paper, results),
         *_by_subject(paper, results),
         ("Under one protocol for all networks", _alike(paper, results)),
     ]
 
 
-def steps(paper: str, results: Path | str) -> list[Gain]:
-    """The paper's steps to attention (`STEPS`); where its own rows have no common run, of rows that stand in."""
+def steps(paper: str, results: Path | str) -> list[str]:
+    """The paper's steps to attention (`STEPS`); where its own rows have no common run, of rows that stand in.
+
+    The two are kept apart: what is printed is not what rows from another start could give.
+    """
     found = []
     for _, without, with_ in (step for step in STEPS if EXPERIMENTS[step[2]].paper == paper):
-        place = wording.dataset(EXPERIMENTS[with_])
-        own = gain_of(place, without, with_, results)
-        for start in STARTS:
+        own = gain_of(wording.dataset(EXPERIMENTS[with_]), without, with_, results)
+        text = _step(own)
+        for start in STARTS if own.ours is None else ():
             pair = without + start, with_ + start
-            if own.ours is None and all(i in EXPERIMENTS for i in pair):
-                name = f"{wording.dataset(EXPERIMENTS[pair[1]])}, {_start(pair[1])}"
-                other = gain_of(name, *pair, results)
-                own = own if other.ours is None else replace(other, published=own.published)
-        found.append(own)
+            if (
+                all(i in EXPERIMENTS for i in pair)
+                and (other := gain_of("", *pair, results)).ours is not None
+            ):
+                text += f". Rows that stand in ({_start(pair[1])}) have {_points(other)}: the two are not comparable"
+                break
+        found.append(text)
     return found
 
 
@@ -130,11 +138,14 @@ def _step(gain: Gain) -> str:
     if gain.ours is None:
         missing = gain.missing if "not run" in gain.missing else f"not run: {gain.missing}"
         return f"{gain.title}: {published}{missing}"
+    return f"{gain.title}: {published}ours {_points(gain)}"
+
+
+def _points(gain: Gain) -> str:
+    """Ours, with its bounds and its runs."""
     runs = chapters.some(gain.seeds, "seed") + (", shortened runs" if gain.reduced else "") + gain.turns
-    return (
-        f"{gain.title}: {published}ours {chapters.signed(gain.ours)} points "
-        f"{chapters.bounds(gain.low or 0.0, gain.high or 0.0)} ({runs})"
-    )
+    found = chapters.bounds(gain.low or 0.0, gain.high or 0.0)
+    return f"{chapters.signed(gain.ours or 0.0)} points {found} ({runs})"
 
 
 def _alone(paper: str, results: Path | str) -> list[tuple[str, str]]:
@@ -169,6 +180,15 @@ def _size(test: Mapping[str, float]) -> str:
     return f"{chapters.signed(test['mean'])} points {chapters.bounds(test['low'], test['high'])}"
 
 
+def _trained_too_little(pair: Sequence[Tested], dataset: str) -> list[str]:
+    """Which of two networks do not fit their training images, with a link to the rule of the comparison."""
+    few = [comparison.title(one.name) for one in pair if one.fitted < FITTED[dataset]]
+    if not few:
+        return []
+    rule = f'<a href="{RULE[dataset]}">the rule of the comparison</a>'
+    return [f"{chapters.listed(few)} trained too little by {rule}"]
+
+
 def _alike(paper: str, results: Path | str) -> str:
     """The paper's network minus its twin under the common protocol, on each dataset."""
     said = []
@@ -179,9 +199,7 @@ def _alike(paper: str, results: Path | str) -> str:
             said.append(f"{heading}: not run yet")
             continue
         remarks = [chapters.some(int(test["seeds"]), "seed")]
-        remarks += ["shortened runs"] if second.reduced else []
-        if not second.reduced and min(first.fitted, second.fitted) < FITTED[dataset]:
-            remarks.append("one of the two trained too little")
+        remarks += ["shortened runs"] if second.reduced else _trained_too_little((first, second), dataset)
         said.append(f"{heading}: {_size(test)} ({', '.join(remarks)})")
     more = (
         ""

@@ -123,10 +123,11 @@ def curves(records: Mapping[str, Mapping[str, Any]], published: Mapping[str, flo
         for ax, quantity, factor in ((axes[0, column], "accuracy", 100), (axes[1, column], "loss", 1)):
             for part, style, label in (
                 ("train", "-", "training"),
-                ("val", "--", "validation"),
-                ("test", ":", "test"),
+                ("val", (0, (6, 1.5)), "validation"),
+                ("test", "-.", "test"),  # only the best epoch is dotted
             ):
-                ax.plot(epochs, [factor * line[f"{part}_{quantity}"] for line in history], style, label=label)
+                values = [factor * line[f"{part}_{quantity}"] for line in history]
+                ax.plot(epochs, values, linestyle=style, label=label)
             for before, after in pairwise(history):
                 if after["lr"] < before["lr"]:
                     marks["learning rate reduced"] = ax.axvline(after["epoch"] + 1, **REDUCTION)
@@ -134,7 +135,7 @@ def curves(records: Mapping[str, Mapping[str, Any]], published: Mapping[str, flo
             ax.grid(False, axis="x")  # upright lines mean something here
         if published and name in published:
             marks["published test"] = axes[0, column].axhline(
-                published[name], color="0.2", linewidth=1, linestyle="-."
+                published[name], color="0.2", linewidth=1, linestyle=(0, (8, 3))
             )
         axes[0, column].set(title=name, ylabel="accuracy (%)" if column == 0 else "")
         axes[1, column].set(xlabel="epoch", ylabel="loss" if column == 0 else "")
@@ -170,7 +171,8 @@ def intervals(
     ax.set_yticks(range(len(rows)), [row[0] for row in rows])
     ax.invert_yaxis()
     ax.margins(y=0.25)
-    ax.set_xlabel(f"{xlabel}   circle: ours with 95 % interval, diamond: published")
+    diamonds = ", diamond: published" if any(row[4] is not None for row in rows) else ""
+    ax.set_xlabel(f"{xlabel}   circle: ours with 95 % interval{diamonds}")
     return figure
 
 
@@ -536,14 +538,15 @@ def forest(groups: Mapping[str, Sequence[Gain]], what: str = "network minus its 
     ax.grid(False, axis="y")
     ax.set_xlabel(f"{what} (points of test accuracy)")
     ours: dict[str, Any] = {"color": "C0", "marker": "o"}
-    key = [
-        plt.Line2D([], [], color="C1", marker="D", linestyle="", label="published"),
+    told = [gain for gain in lines if not isinstance(gain, str)]
+    key = [plt.Line2D([], [], color="C1", marker="D", linestyle="", label="published")]
+    key = key if any(gain.published is not None for gain in told) else []
+    key += [
         plt.Line2D([], [], **ours, label="ours, 95 % interval"),
         plt.Line2D(
             [], [], **ours, markerfacecolor="white", label="ours, fewer than three seeds or shortened"
         ),
     ]
-    told = [gain for gain in lines if not isinstance(gain, str)]
     if any(gain.last is not None and not gain.undertrained for gain in told):
         key.append(plt.Line2D([], [], **LATE, label=f"ours, mean of the last {LAST} epochs"))
     if any(gain.undertrained for gain in told):

@@ -71,9 +71,9 @@ def test_of_mean_faces_how_uneven_the_classes_are():
     assert captions.mean_faces(data) == "There are 4.5 times as many images of *happy* as of *fear*."
     data.labels = np.array([0] * 5 + [1] * 6 + [2] * 4)
     data.split = np.array(["test"] + ["train"] * 8 + ["test"] * 6)
-    assert captions.mean_faces(data) == ""
+    assert captions.mean_faces(data) == "Every class has 4 images."
     data.name = "synthetic"
-    assert captions.mean_faces(data) == "Drawn faces, no dataset was given."
+    assert captions.mean_faces(data) == "Drawn faces, no dataset was given. Every class has 4 images."
 
 
 @pytest.mark.parametrize(
@@ -163,6 +163,18 @@ def test_of_an_order_whether_ours_keep_it():
     assert captions.order(printed, {"x": same}) == "The paper has B above A; ours keep that order."
     assert captions.order(printed, {"x": same, "y": turned}).endswith("ours keep that order in x alone.")
     assert captions.order(printed, {"x": {"A": 1.0}}) == ""
+
+
+def test_of_effects_of_two_rows_how_many_another_seed_would_hide():
+    found = [effect("loss", 5.0, p=0.01, seeds=1), effect("size", -9.0, p=0.01, seeds=3), effect("seed", 6.0)]
+    assert captions.beside_seeds(found) == (
+        "On CK+48 two seeds of one row lie 6.0 points apart in the mean: of the 2 effects of two rows 1 is larger, "
+        "and 1 rests on one seed."
+    )
+    assert captions.beside_seeds(found[:1]) == (
+        "On CK+48 no row has two seeds to hold the 1 effect of two rows against."
+    )
+    assert captions.beside_seeds([effect("seed", 6.0)]) == ""
 
 
 def test_of_readings_each_networks_distance():
@@ -362,8 +374,7 @@ def test_of_the_audit():
         "PrivateTest."
     )
     assert captions.leaks(audit) == (
-        "The nearest neighbour in raw pixels is right in 98 % with frames kept together, "
-        "51 % with subjects kept together."
+        "The nearest neighbour in raw pixels is right in 98 % where the split is by frame and 51 % by person."
     )
 
 
@@ -433,7 +444,9 @@ def test_of_datasets_sizes_likeness_and_agreement():
             }
         },
     }
-    assert captions.classes(audit) == "10 times as many images of *happy* as of *disgust*."
+    assert (
+        captions.classes(audit) == "10 times as many images of *happy* as of *disgust*, all parts together."
+    )
     assert captions.agreement(audit) == (
         "FERPlus keeps FER2013's label most often for *happy* (90 %), least for *fear* (25 %), "
         "which is most often *surprise* there."
@@ -452,4 +465,9 @@ def test_of_sweeps_the_means_beside_the_seeds():
 
 
 def test_of_speed_the_ends():
-    assert captions.peak({"M": {"A": 0.5, "B": 0.625, "C": 0.12}}) == "From 12 % (C) to 62 % (B)."
+    assert captions.peak({"M": {"A": 0.5, "B": 0.625, "C": 0.12}}) == (
+        "Of 3 networks none comes to 80 % of the peak. From 12 % (C) to 62 % (B)."
+    )
+    assert captions.peak({"M": {"A": 0.5, "B": 0.81}}).startswith(
+        "Of 2 networks 1 comes to 80 % of the peak: B. "
+    )

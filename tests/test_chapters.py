@@ -239,7 +239,12 @@ def test_folds_by_subject_are_pooled_and_resampled_by_subject(tmp_path):
     assert line["by subject, pooled"].startswith("60.00 [")
     assert line["by subject, pooled"].endswith("n = 200")
     assert line["by subject, mean of folds"] == "60.00 ± 14.14"
-    assert line["folds"] == "2 of 5"
+    assert line["folds"] == "2 of 5 (1, 2)"
+    said = chapters.unlike_folds([BASELINE, FULL], tmp_path)
+    assert said.startswith("Only folds 1, 2 have run, the same of every line")
+    record(tmp_path, f"{FULL.id}-grouped1", accuracy=0.7, **CKPLUS)
+    said = chapters.unlike_folds([BASELINE, FULL], tmp_path)
+    assert "not comparable" in said and "folds 1, 2: " in said and "folds 2: " in said
     assert line["frames at random"].startswith("90.00 [")
     assert line["by subject, best test epochs"] == "60.00"
     assert chapters.by_subject_against([BASELINE, FULL], tmp_path).empty  # folds are missing

@@ -110,7 +110,7 @@ def from_records(claim: Claim, results: Path | str) -> Judgement:
         d, low, high = (100 * x for x in difference_interval(rates, claim.value / 100, worth))
         verdicts[reading] = by_interval(d, low, high)
         if shown is None:
-            size = f"n = {n:,}" + (f", worth {worth:,} independent ones" if worth < n else "")
+            size = f"n = {n:,}" + (f", worth {worth:,} independent ones (design effect)" if worth < n else "")
             shown = spread_of(100 * np.array(rates), 2), d, low, high, size
     if shown is None:
         return Judgement(claim, "not testable", why=f"the records hold no {claim.quantity}")

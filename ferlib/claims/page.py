@@ -12,7 +12,7 @@ from ferlib.claims.verdicts import RUN
 from ferlib.typeset import typeset
 from ferlib.wording import cell
 
-FILTERS = {"Paper": 0, "Dataset": 2, "Verdict": 6}  # column of each choice above the table
+FILTERS = {"Paper": 0, "Dataset": 3, "Verdict": 2}  # column of each choice above the table
 
 
 def what(claim: Claim) -> str:
@@ -77,11 +77,11 @@ def interval(judgement: Judgement) -> str:
 COLUMNS: dict[str, Callable[[Judgement], str]] = {
     "Paper": lambda j: NAMES[j.claim.paper],
     "Place": lambda j: j.claim.place,
+    "Verdict": lambda j: j.title,  # early, so that a narrow screen shows it
     "Dataset": lambda j: j.claim.dataset or "–",
     "What": lambda j: what(j.claim),
     "Published": lambda j: printed(j.claim),
     "Ours": ours,
-    "Verdict": lambda j: j.title,
     "Ours minus published": interval,
     "Why": why,
 }

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ferlib.data.audit_leaks import GROUPINGS
 from ferlib.data.audit_tables import NAMES, ORDER, TITLES, Audit, in_order, parts_of
 from ferlib.plots import row_rates
 
@@ -188,11 +189,11 @@ def leaks(audit: Audit) -> Figure | None:
         linewidth=1,
         label="most frequent class",
     )
-    right.set_xticks(range(len(part["nearest"])), list(part["nearest"]))
+    right.set_xticks(range(len(part["nearest"])), [GROUPINGS[grouping] for grouping in part["nearest"]])
     right.set(
         xlim=(-0.5, len(part["nearest"]) - 0.5),
         ylim=(0, 100),
-        xlabel="kept on one side of the split",
+        xlabel="split",
         ylabel="accuracy (%)",
         title="nearest neighbour",
     )

@@ -22,7 +22,11 @@ SEEDS = range(5)
 FRACTIONS = (0.1, 0.2, 0.3)  # of the frames in the test part; 0.2 is the library's
 FRACTION = 0.2
 FOLDS = 5
-GROUPINGS = ("frames", "sequences", "subjects")  # what is kept on one side of the split
+GROUPINGS = {  # what is kept on one side of the split -> how the chapter calls that split
+    "frames": "by frame",
+    "sequences": "by sequence",
+    "subjects": "by person",
+}
 PIXELS = ("raw", "standardised")  # as they are; with mean 0 and length 1 for each image
 RELATIONS = ("same sequence", "same person", "another person")  # of a test frame and its nearest neighbour
 

@@ -126,7 +126,7 @@ def imbalance(audit: Audit) -> pd.DataFrame:
                     "effective classes": f"{part['effective']:.1f}",
                     "most frequent": common(part["most_frequent"]),
                     "rarest": ", ".join(map(common, part["rarest"])),
-                    "most to least frequent": f"{part['ratio']:.1f}",
+                    "most to least frequent, in training": f"{part['ratio']:.1f}",
                     "accuracy of always the most frequent (%)": cell(part["majority"]),
                     "its balanced accuracy (%)": f"{100 / part['classes']:.1f}",
                 }
@@ -229,7 +229,7 @@ def nearest(audit: Audit) -> pd.DataFrame:
     for grouping in GROUPINGS if leaks else ():
         kinds = leaks["nearest"][grouping]
         part = kinds["raw"]
-        line: dict[str, str] = {"kept together": grouping}
+        line: dict[str, str] = {"split": GROUPINGS[grouping]}
         for kind, found in kinds.items():
             line[f"{kind} pixels (%)"] = f"{100 * found['accuracy']:.1f} {bounds(found['by_person'])}"
         for name in RELATIONS:
@@ -247,6 +247,8 @@ class Split:
     row: Experiment
     frames: comparison.Tested | None
     people: comparison.Tested | None  # None where a fold is missing
+    some: comparison.Tested | None = None  # then of the folds that there are
+    folds: str = ""  # how many these are: 4 of 5
 
     @property
     def fall(self) -> float | None:
@@ -257,13 +259,15 @@ class Split:
 
 
 def both_splits(results: Path | str) -> list[Split]:
-    """Every row of CK+ that has folds by subject and a record by frame or of all folds."""
+    """Every row of CK+ that has folds by subject and a record by frame or of a fold."""
     found = []
     for row in frame_rows():
         if folds := fold_rows(row):
             frames, people = (comparison.pooled(row.id, rows, results) for rows in ([row], folds))
-            if frames or people:
-                found.append(Split(row, frames, people))
+            ran = [fold for fold in folds if tables.parts_of(results, fold.id)]
+            part = comparison.pooled(row.id, ran, results) if ran and people is None else None
+            if frames or people or part:
+                found.append(Split(row, frames, people, part, f"{len(ran)} of {len(folds)}"))
     return found
 
 
@@ -315,9 +319,19 @@ def waiting_by_subject(found: Sequence[Split]) -> str:
     if not waiting:
         return ""
     frames: dict[tuple[str, str], list[float]] = {}
+    parts: dict[tuple[str, str], list[str]] = {}
     for one in found:
         key = (one.row.paper, cell_of(one.row))
-        if one.frames is not None and key in waiting:
+        if key in waiting and one.some is not None:
+            by_frame = "" if one.frames is None else f", {100 * one.frames.accuracy:.1f} by frame"
+            low, high = one.some.interval
+            parts.setdefault(key, []).append(
+                f"{wording.network(one.row)}{star_of(one.some.reduced)} {100 * one.some.accuracy:.1f} "
+                f"{bounds([low, high])} % on the people of {one.folds} folds{by_frame}"
+            )
+    for one in found:
+        key = (one.row.paper, cell_of(one.row))
+        if one.frames is not None and key in waiting and key not in parts:
             frames.setdefault(key, []).append(100 * one.frames.accuracy)
     reached = [accuracy for values in frames.values() for accuracy in values]
     told = (
@@ -326,6 +340,11 @@ def waiting_by_subject(found: Sequence[Split]) -> str:
         if frames
         else ""
     )
+    if parts:
+        each = "; ".join(text for texts in parts.values() for text in texts)
+        told += f" {len(parts)} {'has' if len(parts) == 1 else 'have'} a part of the folds: {each}."
+    if neither := len(waiting - frames.keys() - parts.keys()):
+        told += f" {neither} {'has' if neither == 1 else 'have'} neither."
     return (
         f"{len(waiting)} of {some(len(every), 'network')} {'lacks' if len(waiting) == 1 else 'lack'} one of the two "
         f"readings.{told} "
