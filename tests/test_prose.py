@@ -153,8 +153,8 @@ def written(source: str, name: str, theirs: frozenset[str] = frozenset()) -> lis
     """
     texts = [text.strip() for text in constants(ast.parse(source))]
     sentences = [text for text in texts if " " in text and "100%" not in text]
-    alone = [text for text in texts if LONE.fullmatch(text) and text not in theirs]
-    return [hit for text in (*sentences, *alone) for hit in typed(text, name)]
+    bare = [text for text in texts if LONE.fullmatch(text) and text not in theirs]
+    return [hit for text in (*sentences, *bare) for hit in typed(text, name)]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
