@@ -16,6 +16,8 @@ from ferlib.book.notebooks import CELL_TIMEOUT, execute, parse_parameter, short
 from ferlib.delivery import NAME, pack, pdf, serve, site, why_no_pdf
 from ferlib.errors import FerlibError
 
+BESIDE = ("index", "search", "genindex")  # pages of a book that no table of contents names
+
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     about = "Build the book: run the notebooks, make the pages strictly, check what came out."
@@ -170,9 +172,11 @@ def _look(html: Path, toc: Path, quiet: bool) -> list[str]:
         if quiet:
             return
         paint = "–" if visit.first_content is None else f"{visit.first_content:.2f} s"
-        print(f"{visit.name:32} {visit.weight / 1e6:5.2f} MB  first content after {paint}", flush=True)
+        weight = f"{visit.weight / 1e6:5.2f} MB"
+        print(f"{visit.name:32} {weight}  first content after {paint} ({visit.how})", flush=True)
 
-    names = list(dict.fromkeys(toc_pages(toc)))
+    others = [name for name in BESIDE if (html / f"{name}.html").is_file()]
+    names = list(dict.fromkeys([*toc_pages(toc), *others]))
     visits = gates.check_at_once(html, names, say=say)
     return [*_lacking(html), *(problem for visit in visits for problem in visit.problems)]
 

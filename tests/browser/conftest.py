@@ -53,7 +53,7 @@ def html(data, tmp_path_factory):
             path.unlink()
     shutil.copy(ROOT / "_config.yml", src)
     (src / "_toc.yml").write_text(TOC)
-    (src / "book" / "intro.md").write_text("# A trial\n")
+    (src / "book" / "intro.md").write_text("# A trial\n\nA formula: $x^2 + y^2$.\n")
     (src / "notebooks").mkdir()
     for chapter in CHAPTERS:
         cell = nbformat.v4.new_markdown_cell(f"# {chapter}")

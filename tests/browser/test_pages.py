@@ -4,13 +4,14 @@ import base64
 import io
 import os
 import re
+import zipfile
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from ferlib import explorer, explorer_nets, recipe, weights
+from ferlib import delivery, explorer, explorer_nets, recipe, weights
 from ferlib.data import synthetic
 from ferlib.explain import grad_cam
 
@@ -244,15 +245,56 @@ def test_controls_have_names_and_pictures_have_texts(visit):
 # From disk
 
 
-def test_from_disk_the_explorer_works_and_the_network_says_what_it_needs(chromium, html):
-    one = Visit(chromium).go((html / "book" / "explorer.html").as_uri())
+@pytest.fixture(scope="module")
+def unpacked(html, tmp_path_factory):
+    """The folder that comes out of the packed book."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(delivery.pack(html, folder / "book.zip")) as archive:
+        archive.extractall(folder)
+    return folder / delivery.NAME
+
+
+def searched(page, address):
+    """Search for a word; the pages that the search lists."""
+    page.goto(f"{address}/search.html?q=explorer")
+    page.wait_for_function(r"/found \d+ page/.test(document.getElementById('search-results').innerText)")
+    return page.eval_on_selector_all("#search-results li > a", "all => all.map(a => a.getAttribute('href'))")
+
+
+def test_from_disk_the_explorer_works_and_the_network_says_what_it_needs(chromium, unpacked):
+    one = Visit(chromium).go((unpacked / "book" / "explorer.html").as_uri())
     one.page.click("#fx-synthetic .fx-pills label:has-text('fear')")
     assert "drawn fear" in one.said("#fx-synthetic")
-    one.go((html / "book" / "your_face.html").as_uri())
+    one.go((unpacked / "book" / "your_face.html").as_uri())
     said = one.page.inner_text("#fx-face .fx-note")
     assert "python -m http.server, and open http://localhost:8000" in said and "ferlib book serve" in said
     assert not one.page.is_visible("button[name=load]")
     assert one.foreign("file://") == []
+    one.context.close()
+
+
+def test_from_disk_formulas_are_set(chromium, unpacked):
+    one = Visit(chromium)
+    one.page.goto((unpacked / "index.html").as_uri())
+    formula = one.page.locator("article mjx-container mjx-math")
+    formula.wait_for()
+    assert one.page.url.endswith("/book/intro.html") and formula.bounding_box()["width"] > 20
+    assert "x^2" not in one.page.inner_text("article")
+    assert one.foreign("file://") == one.problems == []
+    one.context.close()
+
+
+@pytest.mark.parametrize("disk", [True, False])
+def test_the_search_finds_pages_and_from_disk_says_that_it_shows_no_lines_of_them(
+    chromium, unpacked, url, disk
+):
+    one, address = Visit(chromium), unpacked.as_uri() if disk else url
+    assert "book/explorer.html" in {a.partition("#")[0] for a in searched(one.page, address)}
+    if not disk:
+        one.page.wait_for_selector("#search-results p.context")
+    assert one.page.locator("#search-results p.context").count() == 0 or not disk
+    assert one.page.get_by_text("This page was opened from disk").count() == (1 if disk else 0)
+    assert one.foreign(address) == one.problems == []
     one.context.close()
 
 
