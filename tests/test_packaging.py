@@ -130,9 +130,9 @@ def test_records_made_in_the_container_name_what_its_image_was_told():
     """The arguments of the command that builds it reach the environment that `outcome.commit` reads."""
     container = (ROOT / "Containerfile").read_text()
     page = (ROOT / "book" / "running.md").read_text()
-    for name in ("FERLIB_COMMIT", "FERLIB_MODIFIED"):
+    for name, value in (("FERLIB_COMMIT", "commit"), ("FERLIB_MODIFIED", "changed")):
         assert f"ARG {name}" in container and f"{name}=${name}" in container
-        assert f'--build-arg {name}="$(git ' in page
+        assert f'--build-arg {name}="${value}"' in page and f"\n{value}=$(git " in page
 
 
 def test_the_container_needs_no_data_to_build_the_book():
