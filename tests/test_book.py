@@ -434,9 +434,9 @@ def test_a_page_without_its_network_passes_only_where_none_is_asked_for(html, mo
     about = {"missing": missing} if missing else {"megabytes": 13}
     (data / "face.js").write_text(f"window.FERLIB_FACE = {json.dumps(about)};\n")
     words = ["check", "--browser", str(html), "--toc", str(html.parent / "_toc.yml")]
-    monkeypatch.delenv("FERLIB_NEED_BROWSER", raising=False)
+    monkeypatch.delenv("FERLIB_NEED_RUNTIME", raising=False)
     assert book.main(words) == 0
-    monkeypatch.setenv("FERLIB_NEED_BROWSER", "1")
+    monkeypatch.setenv("FERLIB_NEED_RUNTIME", "1")
     assert book.main(words) == (1 if missing else 0)
     assert ("without its network: no npm here" in capsys.readouterr().err) == bool(missing)
 

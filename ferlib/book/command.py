@@ -182,9 +182,9 @@ def _look(html: Path, toc: Path, quiet: bool) -> list[str]:
 
 
 def _lacking(html: Path) -> list[str]:
-    """With FERLIB_NEED_BROWSER, a page that was built without the network that should run in the browser."""
+    """With FERLIB_NEED_RUNTIME, a page that was built without the network that should run in the browser."""
     data = html / "_static" / "explorer" / "data"
-    if not (os.environ.get("FERLIB_NEED_BROWSER") and (data / "face.js").is_file()):
+    if not (os.environ.get("FERLIB_NEED_RUNTIME") and (data / "face.js").is_file()):
         return []
     from ferlib import explorer
 

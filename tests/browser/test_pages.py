@@ -78,9 +78,9 @@ def visit(chromium, url):
 
 @pytest.fixture
 def face(visit, data):
-    """The page with the network loaded; like a browser, its runtime must be there where FERLIB_NEED_BROWSER is set."""
+    """The page with the network loaded; its runtime must be there where FERLIB_NEED_RUNTIME is set."""
     if reason := explorer.missing(data):
-        (pytest.fail if os.environ.get("FERLIB_NEED_BROWSER") else pytest.skip)(reason)
+        (pytest.fail if os.environ.get("FERLIB_NEED_RUNTIME") else pytest.skip)(reason)
 
     def opened(*arguments, **options):
         found = visit("your_face", *arguments, **options)
