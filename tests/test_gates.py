@@ -26,23 +26,31 @@ DIM = "{ color: #555; background: #444 }"
 ELSEWHERE = "http://localhost:9"  # this machine, but no origin of the book
 BAD = {
     "no_label": ({"body": "<input name='age'>"}, "axe label ("),
-    "dark": (  # on a desktop alone
-        {
-            "head": f"<style>@media (min-width: 400px) {{ html[data-theme='dark'] b {DIM} }}</style>",
-            "body": "<b>Dim</b>",
-        },
+    "dark": (
+        {"head": f"<style>html[data-theme='dark'] b {DIM}</style>", "body": "<b>Dim</b>"},
         "dark: axe color-contrast (",
     ),
     "folded": (
         {
-            "head": f"<style>html[data-theme='light'] b {DIM}</style>",
-            "body": "<details><summary>More</summary><p><b>Dim</b></p></details>",
+            "head": f"<style>html[data-theme='light'] i {DIM}</style>",
+            "body": "<details><summary>More</summary><p><i>Dim</i></p></details>",
         },
-        "light: axe color-contrast (",
+        "ratio thresholds; first: i",
+    ),
+    "token": (  # the first of each kind stands for all
+        {
+            "head": f"<style>html[data-theme='light'] .k {DIM}</style>",
+            "body": "<details><summary>Code</summary><div class='highlight'><pre><span class='n'>a</span> "
+            "<span class='k'>in</span> <span class='k'>in</span></pre></div></details>",
+        },
+        "ratio thresholds; first: .k",
     ),
     "narrow": (
-        {"head": f"<style>@media (max-width: 400px) {{ b {DIM} }}</style>", "body": "<b>Dim</b>"},
-        "dark, 390 pixels: axe color-contrast (",
+        {
+            "head": "<style>@media (min-width: 400px) { button { display: none } }</style>",
+            "body": "<button></button>",
+        },
+        "390 pixels: axe button-name (",
     ),
     "elsewhere": (
         {"body": f"<img src='{ELSEWHERE}/a.png' alt='a'>"},
