@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 HEAVIEST = 3_000_000  # bytes before the reader starts anything
 SLOWEST = 1.0  # seconds to the first content, from this machine
 LOADS = 3  # of each page: their median counts, an odd number
-BUSY = 0.2  # seconds to the first content of an empty page that say that this machine is busy: idle, it takes 0.1
+BUSY = 0.15  # seconds to the first content of an empty page that say that this machine is busy: idle, it takes 0.1
 TRIES = 4  # more loads of a page that misses the limit
 EMPTY = "<!doctype html><html lang='en'><head><title>Empty</title></head><body><p>Nothing.</p></body></html>"
 PATIENCE = 20.0  # seconds for a page that shows nothing, or goes on loading
@@ -218,7 +218,7 @@ def judged(
 
     It is the median of three loads, ``first`` among them. Where that misses the limit, it is the median of these and
     ``tries`` (an even number) more, with an empty page loaded before each of those. Only where that empty page once
-    takes longer than `BUSY`, twice its time on an idle machine, the best of all counts: others are at work here.
+    takes longer than `BUSY`, half as much again as on an idle machine, the best of all counts: others are at work here.
     """
     times = [first, *(again() for _ in range(LOADS - 1))]
     if _within(middle := _middle(times)):

@@ -3,7 +3,11 @@ document.addEventListener("DOMContentLoaded", () => {
   const boxes =
     ".cell_output, .cell_output .output, .pst-scrollable-table-container, .ledger-scroll, div.highlight pre, div.math";
   const looks = [...document.querySelectorAll(boxes)].map(watch);
-  window.MathJax?.startup?.promise?.then(() => looks.forEach((look) => look())); // formulas have their width then
+  document.querySelectorAll(".bd-article figure").forEach(reach);
+  window.MathJax?.startup?.promise?.then(() => {
+    document.querySelectorAll('mjx-container[display="true"]').forEach(reach); // formulas have their width then
+    looks.forEach((look) => look());
+  });
   for (const image of document.querySelectorAll(".bd-article :is(figure, .output) img")) openable(image);
 });
 
@@ -23,10 +27,23 @@ if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined
 function watch(box) {
   const look = () => {
     const wide = box.scrollWidth > box.clientWidth + 1;
-    if ((wide || box.scrollHeight > box.clientHeight + 1) && !box.hasAttribute("tabindex")) box.tabIndex = 0;
     box.classList.toggle("goes-on", wide && box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
   };
   box.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(box);
+  const reached = reach(box);
+  return () => {
+    reached();
+    look();
+  };
+}
+
+// The theme takes the tab stop from what does not scroll when it looks, which may change.
+function reach(box) {
+  const look = () => {
+    const scrolls = box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1;
+    if (scrolls && box.tabIndex < 0) box.tabIndex = 0;
+  };
   new ResizeObserver(look).observe(box);
   return look;
 }
