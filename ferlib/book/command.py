@@ -16,7 +16,10 @@ from ferlib.book.notebooks import CELL_TIMEOUT, execute, parse_parameter, short
 from ferlib.delivery import NAME, pack, pdf, serve, site, why_no_pdf
 from ferlib.errors import FerlibError
 
-BESIDE = ("search", "genindex")  # pages that no table of contents names; index.html leads to the first page at once
+BESIDE = (
+    "search",
+    "genindex",
+)  # pages that no table of contents names; index.html leads to the first page at once
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
