@@ -323,6 +323,8 @@ def _visit_all(
         (Path(folder) / "index.html").write_text(EMPTY, encoding="utf8")
         with serving(html) as origin, serving(Path(folder)) as empty, sync_playwright() as driver:
             chromium = driver.chromium.launch(executable_path=browser(), args=flags())
+            # a reader's browser has shown something before
+            _load(chromium, f"{empty}/index.html", patience)
             send(None)
             for name in pages:
                 send(_visit(chromium, name, origin, empty, patience, tries))
@@ -334,15 +336,15 @@ def _visit(chromium: Browser, name: str, origin: str, empty: str, patience: floa
     visit = look(page, name, origin, patience)
     page.close()
 
-    def load(url: str) -> float | None:
-        fresh = chromium.new_page()  # a profile of its own, so nothing is cached
-        found = opened(fresh, url, patience)
-        fresh.close()
-        return found
-
-    again = partial(load, f"{origin}/{name}.html")
-    visit.first_content, visit.how = judged(
-        visit.first_content, again, partial(load, f"{empty}/index.html"), tries
-    )
+    again = partial(_load, chromium, f"{origin}/{name}.html", patience)
+    nothing = partial(_load, chromium, f"{empty}/index.html", patience)
+    visit.first_content, visit.how = judged(visit.first_content, again, nothing, tries)
     visit.judge()
     return replace(visit, under_way=set())  # without what the browser hangs on it: it leaves this process
+
+
+def _load(chromium: Browser, url: str, patience: float) -> float | None:
+    page = chromium.new_page()  # a profile of its own, so nothing is cached
+    found = opened(page, url, patience)
+    page.close()
+    return found
