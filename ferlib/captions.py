@@ -20,7 +20,7 @@ from IPython.display import Markdown, display
 from ferlib import measures
 from ferlib.chapters import REDUCED, listed, signed, some
 from ferlib.couples import LAST
-from ferlib.data.dataset import SYNONYMS
+from ferlib.data.dataset import book_name
 from ferlib.measures import MIDDLE
 from ferlib.statements import Matrix
 from ferlib.typeset import typeset
@@ -178,7 +178,7 @@ def mean_faces(data: FaceDataset, split: str = "train") -> str:
     """Whether the faces are drawn, and how uneven the classes are."""
     drawn = "Drawn faces, no dataset was given." if data.name == "synthetic" else ""
     counts = np.bincount(data.labels[data.split == split], minlength=len(data.classes))
-    there = {name: int(n) for name, n in zip(data.classes, counts, strict=True) if n}
+    there = {book_name(name): int(n) for name, n in zip(data.classes, counts, strict=True) if n}
     few, many = min(there, key=lambda c: there[c]), max(there, key=lambda c: there[c])
     if there[few] == there[many]:
         return f"{drawn} Every class has {some(there[few], 'image')}.".strip()
@@ -646,7 +646,7 @@ def likeness(faces: Mapping[str, np.ndarray]) -> str:
         }
         gaps = {pair: np.abs(own[pair[0]] - own[pair[1]]).mean() for pair in combinations(own, 2)}
         if gaps:
-            first, second = (SYNONYMS.get(c, c) for c in min(gaps, key=lambda pair: gaps[pair]))
+            first, second = map(book_name, min(gaps, key=lambda pair: gaps[pair]))
             said[title] = f"the mean faces of *{first}* and *{second}* are most alike"
     return _each(said)
 
@@ -654,7 +654,7 @@ def likeness(faces: Mapping[str, np.ndarray]) -> str:
 def agreement(audit: Audit) -> str:
     """Of which class FERPlus keeps FER2013's label least, and what it has instead."""
     found = audit["labels"]["confusion"]
-    counts = pd.DataFrame(found["counts"], found["rows"], [SYNONYMS.get(c, c) for c in found["columns"]])
+    counts = pd.DataFrame(found["counts"], found["rows"], [book_name(c) for c in found["columns"]])
     kept = {c: counts.loc[c, c] / counts.loc[c].sum() for c in counts.index if c in counts.columns}
     least = min(kept, key=lambda c: kept[c])
     most = max(kept, key=lambda c: kept[c])

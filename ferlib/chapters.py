@@ -19,7 +19,7 @@ from IPython.display import HTML, Markdown, display
 
 from ferlib import records, tables, wording
 from ferlib.couples import LAST, couple, last_cell, last_epochs
-from ferlib.data.dataset import display_order
+from ferlib.data.dataset import book_name, display_order
 from ferlib.evaluate import accuracy_interval, holm, mean_interval, paired_clusters, welch
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.forensics import compatible_counts
@@ -281,7 +281,7 @@ def listed(words: Iterable[str]) -> str:
 
 def by_class(columns: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
     """Columns by class name as a table in the order of `display_order`, sums and other lines behind the classes."""
-    frame = pd.DataFrame(columns)
+    frame = pd.DataFrame(columns).rename(index=book_name)
     return frame.iloc[display_order(list(frame.index))].rename_axis("class").reset_index()
 
 

@@ -29,7 +29,7 @@ import torch
 from ferlib import commands, explorer_nets, explorer_onnx, explorer_runtime, maps, records, tables, weights
 from ferlib.claims.page import NAMES
 from ferlib.data import synthetic
-from ferlib.data.dataset import SYNONYMS
+from ferlib.data.dataset import book_name
 from ferlib.data.synthetic_face import REGIONS, render
 from ferlib.errors import FerlibError
 from ferlib.experiments import EXPERIMENTS
@@ -98,11 +98,6 @@ def class_means(results: Path, blob: Bytes) -> dict[str, Any]:
     return {"runs": runs, "faces": faces}
 
 
-def common(name: str) -> str:
-    """A class under the name that it has in both parts of the page."""
-    return SYNONYMS.get(name, name)
-
-
 def in_words(layer: str) -> str:
     """A layer of a record as readers see it: ``dfem3`` is feature block 3 (DFEM3); others keep their names."""
     found = re.fullmatch(r"(dfem|block|unit)(\d+)(\.spatial_attention)?", layer)
@@ -120,9 +115,9 @@ def _run_facts(part: dict[str, Any], means: maps.ClassMaps, header: Mapping[str,
         "part": means.part,
         "accuracy": part["result"]["val_selected"]["accuracy"],
         "n": part["result"]["val_selected"]["n"],
-        "classes": [common(name) for name in means.classes],
+        "classes": [book_name(name) for name in means.classes],
         "counts": [means.counts[name] for name in means.classes],
-        "left_out": {common(name): n for name, n in means.left_out.items()},
+        "left_out": {book_name(name): n for name, n in means.left_out.items()},
         "default": means.default_layer(),
     }
 

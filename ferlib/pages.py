@@ -1,11 +1,13 @@
-"""What is put right on the built pages: weight that no reader needs."""
+"""What is put right on the built pages: weight that no reader needs, and figures that the dark theme may turn."""
 
 from __future__ import annotations
 
 import base64
 import io
 import re
+from collections.abc import Collection
 from pathlib import Path
+from urllib.parse import unquote
 
 from PIL import Image
 
@@ -39,18 +41,28 @@ _COORDINATES = re.compile(r'\b(?:d|x|y)="[^"]*"')
 # Of a figure as matplotlib writes it, which has its letters as paths: metadata, comments, indentation.
 _NOTHING = re.compile(r"\s*(?:<metadata>.*?</metadata>|<!--.*?-->)|(?<=\n)[ \t\n]+", re.S)
 _DIGITS = re.compile(r"(\.\d\d)\d+")
+# A picture in a figure, with its width and height: of a face or a map as wide as high, of a colour bar not.
+_INSIDE = re.compile(r'<image\b(?=[^>]*?\bwidth="([\d.]+))(?=[^>]*?\bheight="([\d.]+))')
+_FIGURE = re.compile(
+    r"<img\b(?![^>]*\bclass=)"
+    r'(?=[^>]*?\bsrc="(?:[^"]*\b_images/([^"/]+\.svg)|data:image/svg\+xml;base64,([^"]+)))'
+)
 QUALITY = 92  # of WebP, where a picture in a figure is no smaller without loss
 EFFORT = 80  # without loss: at 100 it takes thirty times as long, and the book gets no lighter
 
 
 def finish(html: Path) -> None:
     """Rewrite every page and figure below ``html`` in place; they must be those that Sphinx has just written."""
+    charts = set()
+    for path in sorted((html / "_images").glob("*.svg")):
+        _rewrite(path, figure := lighten_figure(path.read_text(encoding="utf8")))
+        if is_chart(figure):
+            charts.add(path.name)
     for path in sorted(html.rglob("*.html")):
         if path.relative_to(html).parts[0] not in ("_static", "_sources"):
             page = path.read_text(encoding="utf8")
-            _rewrite(path, lighten(page if path.name == "search.html" else _SEARCH.sub("", page)))
-    for path in sorted((html / "_images").glob("*.svg")):
-        _rewrite(path, lighten_figure(path.read_text(encoding="utf8")))
+            page = lighten(page if path.name == "search.html" else _SEARCH.sub("", page))
+            _rewrite(path, mark_charts(page, charts))
     icons.trim(html)
 
 
@@ -71,6 +83,21 @@ def lighten(page: str) -> str:
     page = _TOKEN.sub(r"\1", page)
     page = _CELL_ID.sub(lambda m: m[0] if f"#{m[1]}" in page else "", page)
     return _CELL_CLASS.sub(r"\1", page)
+
+
+def mark_charts(page: str, charts: Collection[str]) -> str:
+    """The page with the class ``chart`` on these files of ``_images`` and on charts that stand in the page itself."""
+
+    def mark(found: re.Match[str]) -> str:
+        inline = found[2] and base64.b64decode(unquote(found[2])).decode("utf8")
+        return '<img class="chart"' if (is_chart(inline) if inline else found[1] in charts) else found[0]
+
+    return _FIGURE.sub(mark, page)
+
+
+def is_chart(svg: str) -> bool:
+    """Whether a figure is lines, bars and words, whose light and dark may change places; faces and maps may not."""
+    return not any(0.9 < float(width) / float(height) < 1.1 for width, height in _INSIDE.findall(svg))
 
 
 def lighten_figure(svg: str) -> str:

@@ -23,7 +23,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from ferlib.couples import LAST
-from ferlib.data.dataset import FaceDataset, display_order
+from ferlib.data.dataset import FaceDataset, book_name, display_order
 from ferlib.errors import FerlibError
 from ferlib.statements import Matrix
 from ferlib.typeset import typeset
@@ -61,7 +61,7 @@ def confusion(matrices: Mapping[str, Matrix], title: str = "") -> Figure:
     figure, axes = plt.subplots(1, len(matrices), figsize=(5.2 * len(matrices), 5.0), squeeze=False)
     for ax, (name, (names, counts)) in zip(axes[0], matrices.items(), strict=True):
         order = display_order(names)
-        classes = [names[i] for i in order]
+        classes = [book_name(names[i]) for i in order]
         row_rates(ax, counts[np.ix_(order, order)], classes, classes, square=True)
         ax.set(title=name, xlabel="predicted", ylabel="true")
         ax.tick_params(axis="x", rotation=45)
@@ -211,7 +211,7 @@ def mean_faces(data: FaceDataset, split: str = "train") -> Figure:
     means = [images.mean(axis=0) for images in chosen if len(images)]
     low, high = np.percentile(means, [1, 99])  # one grey scale for all, stretched: means have little contrast
     figure, axes = plt.subplots(1, len(chosen), figsize=(1.4 * len(chosen), 1.9))
-    for ax, name, images in zip(axes, [data.classes[c] for c in order], chosen, strict=True):
+    for ax, name, images in zip(axes, [book_name(data.classes[c]) for c in order], chosen, strict=True):
         if len(images):
             shown = np.clip((images.mean(axis=0) - low) / max(high - low, 1e-6), 0, 1)
             ax.imshow(shown, cmap="gray", vmin=0, vmax=1)
@@ -244,7 +244,7 @@ def gates(values: np.ndarray, labels: np.ndarray, classes: Sequence[str], title:
         cmap="cividis",
         vmin=0,
         vmax=1,
-        yticklabels=[classes[c] for c in shown],
+        yticklabels=[book_name(classes[c]) for c in shown],
         xticklabels=False,
         ax=ax,
     )
@@ -294,7 +294,7 @@ def class_maps(
         h, w = found.grids[chosen[title]]
         line[0].set_ylabel("\n".join([title, *chosen[title].split("."), f"{h}×{w}"]), fontsize="x-small")
     for ax, name in zip(axes[0], names, strict=True):
-        ax.set_title(f"{name}\n{ax.get_title()}", fontsize="small")
+        ax.set_title(f"{book_name(name)}\n{ax.get_title()}", fontsize="small")
     kind = "mean Grad-CAM,\neach image's divided by its maximum" if is_cam else "mean attention"
     bar = figure.colorbar(ScalarMappable(scale, HEAT), ax=axes, aspect=30, pad=0.01, alpha=OPACITY)
     bar.set_label(kind, fontsize="small")

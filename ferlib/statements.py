@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ferlib.data.dataset import book_name
 from ferlib.evaluate import wilson
 
 
@@ -222,10 +223,11 @@ def rarest(*names: str) -> Test:
 def matrix_of(parts: Sequence[Mapping[str, Any]], reading: str = "val_selected") -> Matrix:
     """The confusion matrix of these records together (`reproducible` parts), such as all folds of one row.
 
-    The classes are in the order of the data: ``per_class_recall`` of a record is not, JSON sorts its names.
+    The classes have the book's names, in the order of the data: ``per_class_recall`` of a record is not in order, JSON
+    sorts its names.
     """
     counts = np.sum([p["result"][reading]["confusion"] for p in parts], axis=0)
-    return Matrix(tuple(parts[0]["data"]["classes"]), counts)
+    return Matrix(tuple(map(book_name, parts[0]["data"]["classes"])), counts)
 
 
 HOLDS = {True: "yes", False: "no", None: "cannot tell"}

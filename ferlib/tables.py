@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from ferlib import evaluate, records, wording
+from ferlib.data.dataset import book_name
 from ferlib.evaluate import scatter_ratio, worth
 from ferlib.experiments import EXPERIMENTS, Experiment, settings_of
 
@@ -86,17 +87,30 @@ def counts_for_tables(part: dict[str, Any]) -> bool:
 def parts_of(results: Path | str, identifier: str) -> list[dict[str, Any]]:
     """Reproducible parts of one experiment's records, by seed, as far as they may stand in a table.
 
+    Classes have the book's names, as in every table and figure; a record has those of its dataset.
     On CK+ each result has an entry ``worth``: as how many independent images its test images count. Seeds of
     other images than the rest, such as of a reader's own copy, are left out with a warning: they have no common mean.
     """
     found = (r["reproducible"] for r in records.load_all(results, identifier))
     parts = of_one_copy([part for part in found if counts_for_tables(part)])
     for part in parts:
+        _name_classes(part)
         if part["data"]["name"] == "ckplus":
             path = records.path_of(results, identifier, part["seed"])
             for reading, result in part["result"].items():
                 result["worth"] = min(result["n"], _worth(path, part["predictions_sha256"], reading))
     return parts
+
+
+def _name_classes(part: dict[str, Any]) -> None:
+    """`book_name` for every class of a record, in place."""
+    part["data"]["classes"] = [book_name(name) for name in part["data"]["classes"]]
+    tables = [(part["data"].get("counts", {}), split) for split in part["data"].get("counts", {})]
+    tables += [
+        (result, "per_class_recall") for result in part["result"].values() if "per_class_recall" in result
+    ]
+    for holder, key in tables:
+        holder[key] = {book_name(name): value for name, value in holder[key].items()}
 
 
 def of_one_copy(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ import pandas as pd
 import pydata_sphinx_theme
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 from PIL import Image
 from pygments.styles import get_style_by_name
@@ -206,3 +207,43 @@ def test_coordinates_keep_two_decimals_and_scales_all():
     assert lighten_figure(svg) == (
         '<g transform="scale(0.015625 -0.015625)"><path d="M 1.23 2 L 3.99 4"/><use x="7.12" y="1"/></g>'
     )
+
+
+def svg_of(draw):
+    figure, ax = plt.subplots(figsize=(3, 2))
+    draw(figure, ax)
+    file = io.StringIO()
+    figure.savefig(file, format="svg")
+    plt.close(figure)
+    return file.getvalue()
+
+
+def test_charts_turn_dark_and_pictures_of_faces_do_not(tmp_path):
+    shades = np.linspace(0, 1, 48 * 48).reshape(48, 48)
+
+    def scatter_with_bar(figure, ax):
+        figure.colorbar(ax.scatter([0, 1], [1, 0], c=[0, 1], rasterized=True), ax=ax)
+
+    figures = {
+        "line": svg_of(lambda _, ax: ax.plot([0, 1])),
+        "bar": svg_of(scatter_with_bar),
+        "face": svg_of(lambda _, ax: ax.imshow(shades, cmap="gray")),
+        "large": svg_of(lambda _, ax: ax.imshow(shades, cmap="gray", interpolation="bilinear")),
+    }
+    assert all("<image" in figures[name] for name in ("bar", "face", "large"))
+    (tmp_path / "_images").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    for name, figure in figures.items():
+        (tmp_path / "_images" / f"{name}.svg").write_text(figure)
+    page = "".join(f'<img alt="{name}" src="../_images/{name}.svg" />' for name in figures)
+    for name in ("line", "face"):
+        inline = base64.b64encode(figures[name].encode()).decode()
+        page += f'<img alt="{name}, inline" src="data:image/svg+xml;base64,{inline}" />'
+    (tmp_path / "notebooks" / "one.html").write_text(page + '<img alt="kept" src="../_images/kept.png" />')
+    finish(tmp_path)
+    once = (tmp_path / "notebooks" / "one.html").read_text()
+    soup = BeautifulSoup(once, "html.parser")
+    assert [image["alt"] for image in soup.select("img.chart")] == ["line", "bar", "line, inline"]
+    assert len(soup.select("img[loading=lazy]")) == 7
+    finish(tmp_path)
+    assert (tmp_path / "notebooks" / "one.html").read_text() == once

@@ -15,6 +15,7 @@ import torch
 
 from ferlib import explorer, explorer_nets, explorer_onnx, explorer_runtime, maps, records, weights
 from ferlib.data import synthetic
+from ferlib.data.dataset import book_name
 from ferlib.errors import FerlibError
 from ferlib.explain import grad_cam
 from ferlib.models import build
@@ -73,7 +74,7 @@ def test_class_means_are_those_of_the_records():
     assert {run["id"] for run in found["runs"]} == full and full
     for run in found["runs"]:
         means, _ = maps.read(RESULTS, run["id"], run["seed"])
-        assert run["classes"] == [explorer.common(name) for name in means.classes]
+        assert run["classes"] == [book_name(name) for name in means.classes]
         assert set(run["classes"]) <= {*synthetic.CLASSES, "contempt"}  # one vocabulary on the page
         assert not set(run["left_out"]) - {*synthetic.CLASSES, "contempt"}
         part = records.read(records.path_of(RESULTS, run["id"], run["seed"]))["reproducible"]

@@ -33,6 +33,8 @@ def test_sources_have_the_names_that_the_book_has(path):
         *((name, "FERPlus") for name in ("FER+", "FERPLUS", "FERplus", "FER-Plus", "Fer Plus", "fer+")),
         *((name, "CK+ or CK+48") for name in ("Ck+", "CK48", "CKPlus", "ckplus", "CK-+", "CK+-48", "CK 48")),
         *((name, "RAF-DB") for name in ("RAF_DB", "RAFDB", "Raf-DB", "RAF DB", "raf-db")),
+        *SYNONYMS.items(),
+        ("Sadness", "sad"),
     ],
 )
 def test_a_wrong_name_is_found(wrong, right):
@@ -48,7 +50,7 @@ def test_a_wrong_name_is_found(wrong, right):
         "on CK+ 48 pixels a side, one of 48",
         "the file fer2013.csv, the row se_cnn-se-fer2013, https://x.org/FER+, datasets/fer2013",
         "Wang & Zhang on FERPlus (their FER+), who write “on FER+ and Ck+”",
-        'they "use FER-2013"',
+        'they "use FER-2013", and “happiness is recognised best”',
         "FER2013Train holds pictures, an offer of 13, a refer-2013",
     ],
 )
@@ -57,7 +59,7 @@ def test_right_names_code_and_quotations_pass(text):
 
 
 def test_every_dataset_of_the_library_has_its_name_in_the_check():
-    names = [name for right in spelling.DATASETS for name in right.split(" or ")]
+    names = [name for right in spelling.NAMES for name in right.split(" or ")]
     assert set(DATASETS.values()) <= set(names)
     assert spelling.misspelt(names) == []
 
@@ -74,6 +76,7 @@ def test_classes_have_the_names_of_the_library_or_of_a_release():
 
 def test_one_page_tells_the_other_names():
     assert spelling.misspelt(["FERPlus is also FERPLUS or FER+"], "book/data") == []
+    assert spelling.misspelt(["*happy* is also *happiness*"], "book/data") == []
     assert spelling.misspelt(["on FER+"], "notebooks/msca_resnet")
 
 

@@ -67,7 +67,7 @@ function enlarge(image) {
   dialog.className = "enlarged";
   dialog.setAttribute("aria-label", "Figure, enlarged");
   const close = Object.assign(document.createElement("button"), { type: "button", textContent: "Close" });
-  const copy = Object.assign(new Image(), { src: image.src, alt: image.alt });
+  const copy = Object.assign(new Image(), { src: image.src, alt: image.alt, className: image.className });
   dialog.append(close, copy);
   dialog.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => dialog.remove());

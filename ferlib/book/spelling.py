@@ -14,14 +14,17 @@ from pathlib import Path
 from bs4 import BeautifulSoup, NavigableString, Tag
 from bs4.element import PreformattedString
 
+from ferlib.data.dataset import SYNONYMS
+
 _EDGES = r"(?<![\w.])(?:{})(?!\w|\.\w)"  # fer2013.csv is a file
-DATASETS: Mapping[str, re.Pattern[str]] = {  # every way to write it, by the ways that are ours
+NAMES: Mapping[str, re.Pattern[str]] = {  # every way to write a dataset or a class, by the ways that are ours
     name: re.compile(_EDGES.format(pattern), re.I)
     for name, pattern in {
         "FER2013": r"FER[ _-]?(?:20)?13",
         "FERPlus": r"FER(?:[ _-]?Plus|[_-]?\+)",
         "CK+ or CK+48": r"CK[ _-]?Plus(?:[_-]?48)?|CK[_-]?\+(?:[_-]?48)?|CK[ _-]?48",
         "RAF-DB": r"RAF[ _-]?DB",
+        **{ours: theirs for theirs, ours in SYNONYMS.items()},
     }.items()
 }
 # other forms of the words, in emphasis as the classes stand; what a release calls them is its own
@@ -36,7 +39,7 @@ FORMS = {
     "contempt": ("contemptuous",),
 }
 CLASSES = {form: name for name, forms in FORMS.items() for form in forms}
-AS_PRINTED = {"book/data": ("FER+", "FERPLUS")}  # the page that tells which names there are
+AS_PRINTED = {"book/data": ("FER+", "FERPLUS", *SYNONYMS)}  # the page that tells which names there are
 
 _QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"")
 _ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+")
@@ -46,11 +49,11 @@ _INLINE = ("a", "abbr", "b", "em", "i", "span", "strong", "sub", "sup", "small",
 
 
 def misspelt(paragraphs: Iterable[str], page: str = "") -> list[str]:
-    """Names of datasets that are not written as ours, each with the right way and what stands around it."""
+    """Names of datasets and classes that are not written as ours, each with the right way and what stands around it."""
     found = []
     for paragraph in paragraphs:
         text = " ".join(_THEIRS.sub("", _ADDRESS.sub("", _QUOTED.sub("", paragraph))).split())
-        for right, pattern in DATASETS.items():
+        for right, pattern in NAMES.items():
             for match in pattern.finditer(text):
                 if not _accepted(match, right, page):
                     around = text[max(0, match.start() - 30) : match.end() + 30]

@@ -22,7 +22,7 @@ from ferlib.statements import (
     taken_for,
 )
 
-ALIKE = ("fear", "disgust", "sadness")  # section 3.5, of CK+
+ALIKE = ("fear", "disgust", "sad")  # section 3.5, of CK+
 
 
 def no_obvious_effect(points: float) -> History:

@@ -13,7 +13,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ferlib.data.audit_leaks import GROUPINGS
-from ferlib.data.audit_tables import NAMES, ORDER, TITLES, Audit, in_order, parts_of
+from ferlib.data.audit_tables import ORDER, TITLES, Audit, in_order, parts_of
+from ferlib.data.dataset import book_name
 from ferlib.plots import row_rates
 
 SHADES = {"train": "C0", "val": "C1", "test": "C2", "all": "C0"}
@@ -61,7 +62,7 @@ def mean_faces(faces: Mapping[str, np.ndarray], audit: Audit) -> Figure | None:
     for line, name in zip(axes, there, strict=True):
         own = {key.partition("/")[2]: face for key, face in faces.items() if key.startswith(f"{name}/")}
         low, high = np.percentile([*own.values()], [1, 99])  # one grey scale for a dataset
-        by_name = {NAMES.get(key, key): (key, face) for key, face in own.items()}
+        by_name = {book_name(key): (key, face) for key, face in own.items()}
         for ax, title in zip(line, ORDER, strict=True):
             ax.set(xticks=[], yticks=[], box_aspect=1)
             for spine in ax.spines.values():
@@ -106,7 +107,7 @@ def agreement(audit: Audit) -> Figure | None:
         return None
     found = labels["confusion"]
     rows = [c for c in ORDER if c in found["rows"]]
-    common = [NAMES.get(c, c) for c in found["columns"]]
+    common = [book_name(c) for c in found["columns"]]
     columns = [*(c for c in ORDER if c in common), *(c for c in common if c not in ORDER)]
     picked = np.ix_([found["rows"].index(c) for c in rows], [common.index(c) for c in columns])
     counts = np.array(found["counts"])[picked]

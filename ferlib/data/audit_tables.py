@@ -20,8 +20,7 @@ from ferlib.claims import load as load_claims
 from ferlib.data.audit_labels import NONE
 from ferlib.data.audit_leaks import GROUPINGS, RELATIONS
 from ferlib.data.dataset import EXPRESSIONS as ORDER
-from ferlib.data.dataset import SPLITS
-from ferlib.data.dataset import SYNONYMS as NAMES
+from ferlib.data.dataset import SPLITS, book_name
 from ferlib.data.measured import RULES
 from ferlib.evaluate import widened
 from ferlib.experiments import EXPERIMENTS, Experiment
@@ -49,14 +48,9 @@ def mean_cell(part: Mapping[str, Any]) -> str:
     return f"{100 * part['mean']:.1f} {bounds(part['interval'])}"
 
 
-def common(name: str) -> str:
-    """A class under the name that it has on all pages."""
-    return NAMES.get(name, name)
-
-
 def in_order(counts: Mapping[str, int]) -> dict[str, int]:
     """Counts by class under the common names, in the common order; without ``total``."""
-    named = {common(name): n for name, n in counts.items() if name != "total"}
+    named = {book_name(name): n for name, n in counts.items() if name != "total"}
     return {name: named[name] for name in ORDER if name in named}
 
 
@@ -124,8 +118,8 @@ def imbalance(audit: Audit) -> pd.DataFrame:
                     "dataset": title,
                     "classes": part["classes"],
                     "effective classes": f"{part['effective']:.1f}",
-                    "most frequent": common(part["most_frequent"]),
-                    "rarest": ", ".join(map(common, part["rarest"])),
+                    "most frequent": book_name(part["most_frequent"]),
+                    "rarest": ", ".join(map(book_name, part["rarest"])),
                     "most to least frequent, in training": f"{part['ratio']:.1f}",
                     "accuracy of always the most frequent (%)": cell(part["majority"]),
                     "its balanced accuracy (%)": f"{100 / part['classes']:.1f}",
@@ -143,7 +137,7 @@ def agreement(audit: Audit) -> pd.DataFrame:
     lines = []
     for name in (c for c in ORDER if c in rows):
         counts = dict(zip(names, labels["confusion"]["counts"][rows.index(name)], strict=True))
-        others = {c: n for c, n in counts.items() if common(c) != name and c != NONE}
+        others = {c: n for c, n in counts.items() if book_name(c) != name and c != NONE}
         most = max(others, key=lambda c: others[c])
         part = labels["by_class"][name]
         lines.append(
@@ -152,7 +146,7 @@ def agreement(audit: Audit) -> pd.DataFrame:
                 "images": f"{part['majority']['n']:,}",
                 "with a majority (%)": cell(part["majority"]),
                 "same label, of these (%)": cell(part["same"]),
-                "else mostly": f"{common(most)} ({100 * others[most] / max(part['same']['n'], 1):.0f} %)",
+                "else mostly": f"{book_name(most)} ({100 * others[most] / max(part['same']['n'], 1):.0f} %)",
             }
         )
     return pd.DataFrame(lines)
@@ -472,7 +466,7 @@ def seen_of(row: Experiment, audit: Audit) -> Mapping[str, Any]:
 
 def expected(seen: Mapping[str, Any], results: list[Any], n: int) -> float | None:
     """Mean recall over the classes, weighted by the seen images of each; None where the audit counts others than n."""
-    counts = {name: part["images"] for name, part in seen.items()}
+    counts = {book_name(name): part["images"] for name, part in seen.items()}
     if not counts or sum(counts.values()) != n:
         return None
     recall = {

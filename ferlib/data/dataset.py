@@ -19,9 +19,14 @@ EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"
 SYNONYMS = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
 
 
+def book_name(name: str) -> str:
+    """A class under the book's name: *happy* for what a dataset may call happiness, other names as they are."""
+    return SYNONYMS.get(name, name)
+
+
 def display_order(names: Sequence[str]) -> list[int]:
     """Positions of class names in the order of `EXPRESSIONS`; others behind them, in their own order."""
-    common = [SYNONYMS.get(name, name) for name in names]
+    common = [book_name(name) for name in names]
     known = sorted(
         (i for i, c in enumerate(common) if c in EXPRESSIONS), key=lambda i: EXPRESSIONS.index(common[i])
     )
