@@ -68,13 +68,6 @@ DRAWN_SO = {
     "forensics.ipynb": ("a rising line for what chance gives",),
     "msca_resnet.ipynb": ("falling in steps",),  # the rate, as it was set
 }
-# ... and what still has to be mended
-UNMENDED = {
-    "a_mobilenet.ipynb": ("validation and test rise late and suddenly",),
-    "amdcnn.ipynb": ("The scale of AM-Softmax falling over epochs",),
-    "attention.ipynb": ("the correlation falls once the classifier is random",),
-    "speed.ipynb": ("networks of depthwise convolutions stay lowest",),
-}
 
 
 def typed(text: str, page: str) -> list[str]:
@@ -170,7 +163,7 @@ def results_told(page: Path) -> list[str]:
     for cell in cells:
         alt = cell.get("metadata", {}).get("mystnb", {}).get("image", {}).get("alt", "")
         plain = alt
-        for allowed in (*DRAWN_SO.get(page.name, ()), *UNMENDED.get(page.name, ())):
+        for allowed in DRAWN_SO.get(page.name, ()):
             plain = plain.replace(allowed, "")
         found += [alt] if TOLD.search(plain) else []
     return found
@@ -183,7 +176,7 @@ def test_no_alternative_text_tells_a_result(page):
     """It is typed before any run; what a figure shows is computed, in front of its caption."""
     assert results_told(page) == []
     source = page.read_text(encoding="utf-8")
-    allowed = (*DRAWN_SO.get(page.name, ()), *UNMENDED.get(page.name, ()))
+    allowed = DRAWN_SO.get(page.name, ())
     assert [text for text in allowed if text not in source] == []
 
 
