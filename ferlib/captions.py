@@ -365,7 +365,9 @@ def diagram(paper: str) -> str:
     drawn = diagrams.DIAGRAMS[paper]
     own = get(drawn.experiment).size
     known = diagrams.measured(drawn)
-    at = [node.name for node in drawn.nodes if node.attends and len(known[node.name]) == 3]
+    attending = [node.name for node in drawn.nodes if node.attends]
+    at = [name for name in attending if len(known[name]) == 3]
+    flat = [name for name in attending if name not in at]
 
     def grids(found: Mapping[str, Sequence[int]]) -> str:
         return listed("×".join(map(str, found[name][1:])) for name in at)
@@ -373,7 +375,12 @@ def diagram(paper: str) -> str:
     small = ""
     if own != SMALL:
         small = f"; for the {SMALL}-pixel images of our runs {grids(diagrams.measured(drawn, SMALL))}"
-    return f"The stages with attention ({listed(at)}) put out maps of {grids(known)} cells{small}."
+    rest = (
+        f" {listed(flat)} {'has' if len(flat) == 1 else 'have'} attention inside and put out no map."
+        if flat
+        else ""
+    )
+    return f"The stages with attention ({listed(at)}) put out maps of {grids(known)} cells{small}.{rest}"
 
 
 def _steps(gains: Sequence[Gain]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from matplotlib.figure import Figure
 from ferlib import chapters
 from ferlib.claims.page import NAMES
 from ferlib.couples import LAST
-from ferlib.effects import CHANCE, Effect, frame, measured, short, told, waiting
+from ferlib.effects import CHANCE, Effect, frame, measured, short, title, told, waiting
 from ferlib.plots import LATE
+from ferlib.wording import without_constant
 
+LABEL = 38  # letters of a line below a heading: what a phone shows beside the marks
 READINGS = {  # column of `ferlib.effects.readings` -> marker
     "published": "D",
     "best test epoch": "^",
@@ -29,19 +32,28 @@ READINGS = {  # column of `ferlib.effects.readings` -> marker
 def sizes(effects: Sequence[Effect], *, papers: bool = False) -> Figure | None:
     """Every measured effect in points, one line each under its kind; None where none is measured.
 
-    ``papers`` puts the paper in front of each line. Chance is drawn to both sides of zero: of seeds as far as two lie
-    apart in the mean, of test images as far as the interval reaches around our accuracy.
+    ``papers``: of several papers; the kind stands once above its lines, which name paper and dataset. Chance is
+    drawn to both sides of zero: of seeds as far as two lie apart in the mean, of test images as far as the interval
+    reaches around our accuracy.
     """
     found = measured(effects)
     if not found:
         return None
-    names = [_name(e, papers) for e in found]
-    figure, ax = plt.subplots(figsize=(9, 1.4 + 0.22 * sum(2 + n.count("\n") for n in names)))
-    for y, e in enumerate(found):
-        _draw(ax, y, e)
+    lines: list[tuple[str, Effect | None]] = []
+    for kind, group in groupby(found, title):
+        if papers:
+            lines.append((textwrap.fill(kind[0].upper() + kind[1:], LABEL), None))
+        lines += [(_name(e, papers), e) for e in group]
+    names = [name for name, _ in lines]
+    figure, ax = plt.subplots(figsize=(9, 1.4 + 0.18 * sum(2 + n.count("\n") for n in names)))
+    ax.set_yticks(range(len(lines)), names, fontsize="small")
+    for y, (label, (_, e)) in enumerate(zip(ax.get_yticklabels(), lines, strict=True)):
+        if e is None:
+            label.set_fontweight("bold")
+        else:
+            _draw(ax, y, e)
     ax.axvline(0, color="0.3", linewidth=1)
-    ax.set_yticks(range(len(found)), names, fontsize="small")
-    ax.set_ylim(len(found) - 0.4, -0.6)
+    ax.set_ylim(len(lines) - 0.4, -0.6)
     ax.grid(False, axis="y")
     ax.set_xlabel("points of test accuracy")
     ax.tick_params(labeltop=len(found) > 20)  # of a tall figure the lower scale is out of sight
@@ -50,11 +62,11 @@ def sizes(effects: Sequence[Effect], *, papers: bool = False) -> Figure | None:
 
 
 def _name(e: Effect, papers: bool) -> str:
-    return "\n".join(
-        textwrap.wrap(
-            f"{NAMES[e.paper]}, {e.dataset}: {short(e)}" if papers else f"{e.dataset}: {short(e)}", 56
-        )
-    )
+    """A line's label; below a heading with its kind it has of `short` what the heading does not say."""
+    if not papers:
+        return textwrap.fill(f"{e.dataset}: {short(e)}", 56)
+    rest = short(e).removeprefix(title(e)).removeprefix(": ")
+    return textwrap.fill(f"{NAMES[e.paper]}, {e.dataset}" + (f": {rest}" if rest else ""), LABEL)
 
 
 def _draw(ax: plt.Axes, y: int, e: Effect) -> None:
@@ -163,4 +175,8 @@ def of_kinds(kinds: Sequence[str], effects: Sequence[Effect]) -> None:
             continue
         shown = frame(found).drop(columns=["effect", "dataset"])
         shown.insert(0, "paper, dataset", [f"{NAMES[e.paper]}, {e.dataset}" for e in found])
+        shown.insert(1, "points", shown.pop("points"))
+        shown, same = without_constant(shown, ("interval over", "images"))
         chapters.table(shown)
+        if same:
+            chapters.say(same)

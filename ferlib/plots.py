@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox
+from seaborn.utils import relative_luminance
 
 from ferlib.couples import LAST
 from ferlib.data.dataset import FaceDataset, book_name, display_order
@@ -105,7 +106,17 @@ def row_rates(
         linewidths=0.5,
         ax=ax,
     )
+    for label, rate in zip(
+        ax.texts, rates.flat, strict=True
+    ):  # black on a middle blue, which is seaborn's white
+        label.set_color(legible(plt.get_cmap("Blues")(rate / 100)))
     ax.tick_params(axis="y", rotation=0)
+
+
+def legible(ground: Sequence[float]) -> str:
+    """Black or white, whichever has more contrast on a colour (WCAG 2.2, relative luminance and contrast ratio)."""
+    light = relative_luminance(ground) + 0.05
+    return "black" if light / 0.05 >= 1.05 / light else "white"
 
 
 def curves(records: Mapping[str, Mapping[str, Any]], published: Mapping[str, float] | None = None) -> Figure:
@@ -197,8 +208,9 @@ def monitored(
             if key in history[0]:
                 ax.plot(epochs, [line[key] for line in history], styles[i % 4], label=label)
         if level is not None:
-            ax.axhline(level, color="0.6", linewidth=1, zorder=0)
+            ax.axhline(level, color="0.3", linewidth=1, linestyle="--", zorder=0)
         ax.axvline(record["best_epoch"] + 1, color="0.3", linewidth=1, linestyle=(0, (1, 2)), zorder=0)
+        ax.grid(False)  # two more lines than these would hide among them
         ax.set(title=title, xlabel="epoch", ylabel=ylabel if column == 0 else "")
     axes[0, 0].legend(fontsize="small")
     return figure
@@ -505,7 +517,7 @@ def differences(frame: pd.DataFrame) -> Figure:
         if tested[y, x]:
             ax.text(x + 0.5, y + 0.5, "–", ha="center", va="center", color="0.4")
         else:
-            ax.add_patch(plt.Rectangle((x, y), 1, 1, fill=False, hatch="////", edgecolor="0.8", linewidth=0))
+            ax.add_patch(plt.Rectangle((x, y), 1, 1, fill=False, hatch="////", edgecolor="0.6", linewidth=0))
     ax.grid(False)
     ax.set(xlabel="", ylabel="")
     ax.tick_params(axis="y", rotation=0)
@@ -593,8 +605,16 @@ def _draw_gain(ax: plt.Axes, y: int, gain: Gain, edges: tuple[float, float]) -> 
             **near,
         )
     if gain.ours is None or gain.low is None or gain.high is None:
+        blank = {"facecolor": "white", "linewidth": 0, "pad": 1}  # no line of the grid runs through words
         ax.annotate(
-            gain.missing, (0, y + 0.1), xytext=(-4, 0), color="0.45", fontsize="small", ha="right", **near
+            gain.missing,
+            (0, y + 0.1),
+            xytext=(-4, 0),
+            color="0.45",
+            fontsize="small",
+            ha="right",
+            bbox=blank,
+            **near,
         )
         return
     if gain.undertrained and not edges[0] < gain.ours < edges[1]:
@@ -622,7 +642,7 @@ def inline(figure: Figure, alt: str) -> str:
     with io.BytesIO() as file:
         figure.savefig(file, format="svg", metadata={"Date": None})
         data = base64.b64encode(file.getvalue()).decode()
-    return f'<img alt="{html.escape(alt)}" style="max-width: 100%" src="data:image/svg+xml;base64,{data}">'
+    return f'<img alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{data}">'
 
 
 def close(figure: Figure) -> None:

@@ -272,7 +272,7 @@ def deviations(paper: str) -> pd.DataFrame:
         if row.paper == paper:
             for text in row.deviations:
                 found.setdefault(text, []).append(row.id)
-    return pd.DataFrame([{"deviation": text, "rows": named(ids)} for text, ids in found.items()])
+    return pd.DataFrame([{"rows": named(ids), "deviation": text} for text, ids in found.items()])
 
 
 def named(ids: list[str], most: int = 4) -> str:

@@ -276,7 +276,12 @@ def test_the_page_fills_itself_in(tmp_path):
     assert len(frame) + len(effects.waiting(found, tmp_path)) == len(found)
     assert (frame["points"].str[0].isin(["+", "-", "±"])).all()
     figure = effects_figures.sizes(found, papers=True)
-    assert len(figure.axes[0].get_yticks()) == len(frame)
+    labels = figure.axes[0].get_yticklabels()
+    heads = [label.get_text().replace("\n", " ") for label in labels if label.get_fontweight() == "bold"]
+    assert len(labels) - len(heads) == len(frame)
+    assert [head.lower() for head in heads] == [
+        t.lower() for t in dict.fromkeys(map(effects.title, found)) if t in set(frame["effect"])
+    ]
     plots.close(figure)
     plots.close(effects_figures.readings(effects.readings(tmp_path)))
     told = effects.told("detail", found)

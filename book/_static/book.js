@@ -1,12 +1,12 @@
 // What a wide table or a large figure needs on a narrow page.
 document.addEventListener("DOMContentLoaded", () => {
   const boxes =
-    ".cell_output, .cell_output .output, .pst-scrollable-table-container, .ledger-scroll, div.highlight pre, div.math";
+    ".cell_output, .cell_output .output, .pst-scrollable-table-container, .ledger-scroll, div.highlight pre, " +
+    "div.math, .bd-article figure";
   const looks = [...document.querySelectorAll(boxes)].map(watch);
-  document.querySelectorAll(".bd-article figure").forEach(reach);
   window.MathJax?.startup?.promise?.then(() => {
-    document.querySelectorAll('mjx-container[display="true"]').forEach(reach); // formulas have their width then
-    looks.forEach((look) => look());
+    const formulas = [...document.querySelectorAll('mjx-container[display="true"]')].map(watch);
+    [...looks, ...formulas].forEach((look) => look()); // formulas have their width then
   });
   for (const image of document.querySelectorAll(".bd-article :is(figure, .output) img")) openable(image);
 });

@@ -14,7 +14,7 @@ function enliven(box) {
 
   const search = labelled(controls, "Search", document.createElement("input"));
   search.type = "search";
-  search.placeholder = "disgust, Table 8, abstract …";
+  search.placeholder = "disgust, Table 8";
   const choices = [];
   for (const [name, column] of Object.entries(box.dataset)) {
     if (!name.startsWith("filter")) continue;
