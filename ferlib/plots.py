@@ -525,27 +525,34 @@ def differences(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def forest(groups: Mapping[str, Sequence[Gain]], what: str = "network minus its twin") -> Figure:
+def forest(
+    groups: Mapping[str, Sequence[Gain]], what: str = "network minus its twin", *, narrow: bool = False
+) -> Figure:
     """Gains under headings: published ones as diamonds, ours as dots with intervals, a tick for the last epochs.
 
     ``what`` is subtracted from what, for the axis. Lines without a run of ours say why. Grey crosses: trained too
-    little to tell; what lies beyond the others of these is written at the edge.
+    little to tell; what lies beyond the others of these is written at the edge. ``narrow`` puts a name above its
+    line, so that a phone shows both at once.
     """
     lines: list[str | Gain] = []
     for heading, gains in groups.items():
         lines += [heading, *gains]
-    figure, ax = plt.subplots(figsize=(9, 0.46 * len(lines) + 1.6))
+    size = (5.2, 0.56 * len(lines) + 2) if narrow else (9, 0.46 * len(lines) + 1.6)
+    figure, ax = plt.subplots(figsize=size)
     edges = _edges([gain for gain in lines if not isinstance(gain, str)])
     for y, gain in enumerate(lines):
         if not isinstance(gain, str):
             _draw_gain(ax, y, gain, edges)
     ax.axvline(0, color="0.3", linewidth=1)
     ax.set_xlim(*edges)
-    names = [line if isinstance(line, str) else textwrap.fill(line.title, WRAPPED) for line in lines]
-    ax.set_yticks(range(len(lines)), names)
-    for label, line in zip(ax.get_yticklabels(), lines, strict=True):
-        label.set_fontweight("bold" if isinstance(line, str) else "normal")
-        label.set_fontsize("small" if "\n" in label.get_text() else "medium")
+    if narrow:
+        _names_above(ax, lines)
+    else:
+        names = [line if isinstance(line, str) else textwrap.fill(line.title, WRAPPED) for line in lines]
+        ax.set_yticks(range(len(lines)), names)
+        for label, line in zip(ax.get_yticklabels(), lines, strict=True):
+            label.set_fontweight("bold" if isinstance(line, str) else "normal")
+            label.set_fontsize("small" if "\n" in label.get_text() else "medium")
     ax.set_ylim(len(lines) - 0.4, -0.6)
     ax.grid(False, axis="y")
     ax.set_xlabel(f"{what} (points of test accuracy)")
@@ -563,8 +570,28 @@ def forest(groups: Mapping[str, Sequence[Gain]], what: str = "network minus its 
         key.append(plt.Line2D([], [], **LATE, label=f"ours, mean of the last {LAST} epochs"))
     if any(gain.undertrained for gain in told):
         key.append(plt.Line2D([], [], color=UNTOLD, marker="x", label="ours, trained too little to tell"))
-    figure.legend(handles=key, loc="outside lower center", ncols=2, fontsize="small", frameon=False)
+    columns = 1 if narrow else 2
+    figure.legend(handles=key, loc="outside lower center", ncols=columns, fontsize="small", frameon=False)
     return figure
+
+
+def _names_above(ax: plt.Axes, lines: Sequence[str | Gain]) -> None:
+    """The name of each line of a forest at its left, in the room above its marks; headings on lines of their own."""
+    blank = {"facecolor": "white", "linewidth": 0, "pad": 1}
+    for y, line in enumerate(lines):
+        heading = isinstance(line, str)
+        ax.text(
+            0.015,
+            y if heading else y - 0.36,
+            line if isinstance(line, str) else line.title,
+            transform=ax.get_yaxis_transform(),
+            va="center",
+            fontsize="medium" if heading else "small",
+            fontweight="bold" if heading else "normal",
+            bbox=blank,
+            zorder=1.7,  # above the grid, below all marks
+        )
+    ax.set_yticks([])
 
 
 UNTOLD = "0.55"  # what says little
@@ -637,12 +664,21 @@ def _draw_gain(ax: plt.Axes, y: int, gain: Gain, edges: tuple[float, float]) -> 
         ax.plot(gain.last, y + 0.15, **LATE)
 
 
-def inline(figure: Figure, alt: str) -> str:
-    """The figure as an HTML image that holds its own data, for glue on another page (which takes HTML and text)."""
-    with io.BytesIO() as file:
-        figure.savefig(file, format="svg", metadata={"Date": None})
-        data = base64.b64encode(file.getvalue()).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{data}">'
+def inline(figure: Figure, alt: str, narrow: Figure | None = None) -> str:
+    """The figure as an HTML image that holds its own data, for glue on another page (which takes HTML and text).
+
+    ``narrow`` takes its place on screens of up to 600 pixels.
+    """
+
+    def data(one: Figure) -> str:
+        with io.BytesIO() as file:
+            one.savefig(file, format="svg", metadata={"Date": None})
+            return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+    image = f'<img alt="{html.escape(alt)}" src="{data(figure)}">'
+    if narrow is None:
+        return image
+    return f'<picture><source media="(max-width: 600px)" srcset="{data(narrow)}">{image}</picture>'
 
 
 def close(figure: Figure) -> None:

@@ -510,6 +510,16 @@ def test_the_headline_says_what_ran_and_what_did_not(tmp_path):
     assert len(labels) == len(gains) + 5 + 2
     image = plots.inline(figure, text)
     assert image.startswith('<img alt="Gain of attention') and "data:image/svg+xml;base64," in image
+    narrow = plots.forest(groups, narrow=True)
+    names = {written.get_text() for written in narrow.axes[0].texts}
+    assert names >= {name for name, _ in labels} and not len(narrow.axes[0].get_yticks())
+    assert narrow.get_size_inches()[0] < 6 < figure.get_size_inches()[0]
+    both = plots.inline(figure, text, narrow)
+    assert both.startswith('<picture><source media="(max-width: 600px)" srcset="data:image/svg+xml')
+    assert (
+        both.endswith(f"{image}</picture>") and image.partition("base64,")[2][:-2] not in both[: -len(image)]
+    )
+    plots.close(narrow)
     plots.close(figure)
     answer = comparison_tables.answer(gains)
     assert (

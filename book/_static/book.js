@@ -55,8 +55,9 @@ function openable(image) {
     const button = Object.assign(document.createElement("button"), { type: "button", className: "enlarge" });
     button.setAttribute("aria-label", `Enlarge: ${image.alt}`);
     button.addEventListener("click", () => enlarge(image));
-    image.replaceWith(button);
-    button.append(image);
+    const whole = image.closest("picture") ?? image;
+    whole.replaceWith(button);
+    button.append(whole);
   };
   image.addEventListener("load", look);
   if (image.complete) look();
@@ -67,7 +68,7 @@ function enlarge(image) {
   dialog.className = "enlarged";
   dialog.setAttribute("aria-label", "Figure, enlarged");
   const close = Object.assign(document.createElement("button"), { type: "button", textContent: "Close" });
-  const copy = Object.assign(new Image(), { src: image.src, alt: image.alt, className: image.className });
+  const copy = Object.assign(new Image(), { src: image.currentSrc, alt: image.alt, className: image.className });
   dialog.append(close, copy);
   dialog.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
