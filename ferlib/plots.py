@@ -59,7 +59,7 @@ def use_style() -> None:
 
 def confusion(matrices: Mapping[str, Matrix], title: str = "") -> Figure:
     """Confusion matrices by title, side by side: colour and first line are row rates in percent, second counts."""
-    figure, axes = plt.subplots(1, len(matrices), figsize=(5.2 * len(matrices), 5.0), squeeze=False)
+    figure, axes = plt.subplots(1, len(matrices), figsize=(4.5 * len(matrices), 4.6), squeeze=False)
     for ax, (name, (names, counts)) in zip(axes[0], matrices.items(), strict=True):
         order = display_order(names)
         classes = [book_name(names[i]) for i in order]
@@ -125,7 +125,7 @@ def curves(records: Mapping[str, Mapping[str, Any]], published: Mapping[str, flo
     ``records`` maps a title to the reproducible part of a record; ``published`` to a printed test accuracy (%).
     """
     figure, axes = plt.subplots(
-        2, len(records), figsize=(5.6 * len(records), 6.4), sharex=True, sharey="row", squeeze=False
+        2, len(records), figsize=(4.7 * len(records), 5.6), sharex=True, sharey="row", squeeze=False
     )
     marks: dict[str, Any] = {}
     for column, (name, record) in enumerate(records.items()):
@@ -198,7 +198,7 @@ def monitored(
     ``names`` maps a key of the history to its label, ``level`` draws a line to compare with.
     """
     figure, axes = plt.subplots(
-        1, len(records), figsize=(5.6 * len(records), 3.6), sharey=True, squeeze=False
+        1, len(records), figsize=(4.7 * len(records), 3.3), sharey=True, squeeze=False
     )
     styles = ("-", "--", ":", "-.")
     for column, (title, record) in enumerate(records.items()):
@@ -295,7 +295,7 @@ def class_maps(
     figure, axes = plt.subplots(
         len(maps),
         len(names),
-        figsize=(1.4 * len(names) + 1.2, 1.85 * len(maps) + 0.3),
+        figsize=(1.15 * len(names) + 1.2, 1.5 * len(maps) + 0.3),
         squeeze=False,
         layout="constrained",
     )
