@@ -653,7 +653,7 @@ def likeness(faces: Mapping[str, np.ndarray]) -> str:
         }
         gaps = {pair: np.abs(own[pair[0]] - own[pair[1]]).mean() for pair in combinations(own, 2)}
         if gaps:
-            first, second = map(book_name, min(gaps, key=lambda pair: gaps[pair]))
+            first, second = (book_name(c) for c in min(gaps, key=lambda pair: gaps[pair]))
             said[title] = f"the mean faces of *{first}* and *{second}* are most alike"
     return _each(said)
 
