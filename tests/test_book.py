@@ -338,6 +338,7 @@ def test_check_finds_a_page_that_was_not_built(html):
         ('<a href="file:///tmp/x.html">x</a>', "local file"),
         ('<img src="missing.png">', "missing.png: no such file"),
         ('<img srcset="missing.png 2x">', "missing.png: no such file"),
+        ('<img srcset="data:image/png;base64,AAAA 1x, missing.png 2x">', "missing.png: no such file"),
         ('<meta http-equiv="Refresh" content="0; url=gone.html">', "gone.html: no such file"),
         (
             '<script src="https://cdn.example.org/a.js"></script>',
@@ -360,6 +361,13 @@ def test_check_finds(html, markup, says):
     found = problems(html)
     assert len(found) >= 1 and all(line.startswith("two.html: ") for line in found)
     assert any(says in line for line in found)
+
+
+def test_check_accepts_a_picture_that_holds_its_own_data_for_two_widths(html):
+    source = f'<source media="(max-width: 600px)" srcset="data:image/svg+xml;base64,{300 * "PD94"}">'
+    image = '<img alt="Two curves" src="data:image/svg+xml;base64,PD94">'
+    (html / "two.html").write_text(f'<h2 id="part">Part</h2><picture>{source}{image}</picture>')
+    assert problems(html) == []
 
 
 FIGURE = '<figure><img src="_images/a.png"{}><figcaption>Accuracy over epochs</figcaption></figure>'

@@ -116,7 +116,8 @@ def _fetched(soup: BeautifulSoup) -> Iterator[str]:
         for attribute in _FETCHED[tag.name]:
             if value := tag.get(attribute):
                 if attribute == "srcset":
-                    yield from (part.split()[0] for part in str(value).split(",") if part.strip())
+                    # a comma with nothing behind it ends an entry; data: addresses have others
+                    yield from (part.split()[0] for part in re.split(r",\s+|,$", str(value)) if part.strip())
                 else:
                     yield str(value)
     for tag in soup.find_all("link", href=True):
