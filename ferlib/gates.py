@@ -148,15 +148,21 @@ class Visit:
             )
 
 
-def accessibility(page: Page, contrast: bool = True) -> list[str]:
-    """Serious and critical findings of axe-core on the page as it is, a line for each rule."""
+def accessibility(page: Page, rules: str = "all") -> list[str]:
+    """Serious and critical findings of axe-core on the page as it is, a line for each rule.
+
+    ``rules`` are ``all``, those on ``contrast`` alone, or those on ``structure``, all others.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
-    options = {
+    options: dict[str, Any] = {
         "preload": False,
         "resultTypes": ["violations"],
-        "rules": {"color-contrast": {"enabled": contrast}},
-    }  # what axe preloads, it looks for in wrong places
+    }  # preloads are looked for in wrong places
+    if rules == "contrast":
+        options["runOnly"] = {"type": "rule", "values": ["color-contrast"]}
+    elif rules == "structure":
+        options["rules"] = {"color-contrast": {"enabled": False}}
     found: list[dict[str, Any]] = Axe().run(page, options=options).response["violations"]
     return [
         f"axe {v['id']} ({v['impact']}, {len(v['nodes'])} places): {v['help']}; first: {v['nodes'][0]['target'][0]}"
@@ -190,21 +196,21 @@ def look(page: Page, name: str, origin: str, patience: float = PATIENCE) -> Visi
     page.evaluate(TOP)
     page.add_style_tag(content=STILL)
     page.evaluate(UNFOLD)  # axe leaves out what nobody sees
-    for theme in ("light", "dark"):
+    for theme, rules in (("light", "all"), ("dark", "contrast")):
         page.evaluate(THEME, theme)
-        _find(page, visit, theme)
+        _find(page, visit, theme, rules)
     page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
-    _find(page, visit, f"{PHONE[0]} pixels", contrast=False)
+    _find(page, visit, f"{PHONE[0]} pixels", "structure")
     if (wider := page.evaluate(SIDEWAYS)) > 1:
         visit.note(f"scrolls sideways at {PHONE[0]} pixels, by {wider}")
     visit.weight = weight
     return visit
 
 
-def _find(page: Page, visit: Visit, seen: str, contrast: bool = True) -> None:
+def _find(page: Page, visit: Visit, seen: str, rules: str) -> None:
     """Note what axe finds on the page as it is ``seen`` now."""
     page.wait_for_timeout(250)  # styles settle
-    for finding in accessibility(page, contrast):
+    for finding in accessibility(page, rules):
         visit.note(f"{seen}: {finding}")
 
 

@@ -11,6 +11,7 @@ import torch
 from ferlib.claims import Fact
 from ferlib.cost import channels_of
 from ferlib.cost import multiply_adds as adds_of
+from ferlib.data.dataset import book_name
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.models import build, count_parameters
 
@@ -27,7 +28,7 @@ def unbalanced(counts: Counts, factor: float) -> Fact:
 def rarest(counts: Counts, *names: str) -> Fact:
     """``names`` are the classes with the fewest images."""
     ranked = sorted(counts, key=lambda c: counts[c])[: len(names)]
-    return lambda: (set(ranked) == set(names), ", ".join(f"{c} ({counts[c]:,})" for c in ranked))
+    return lambda: (set(ranked) == set(names), ", ".join(f"{book_name(c)} ({counts[c]:,})" for c in ranked))
 
 
 def more_than(counts: Counts, name: str, number: int) -> Fact:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ferlib import claims, forensics
 from ferlib.data import ckplus, ckplus_original, fer2013
+from ferlib.data.dataset import book_name
 from ferlib.experiments.gcca_vgg import TABLE_1
 from ferlib.findings.arithmetic import cost, number, total
 from ferlib.findings.finding import Evidence, Finding, Result
@@ -142,7 +143,7 @@ def chen_ckplus(_: Finding) -> Result:
 def chen_rarest(_: Finding) -> Result:
     rarest = min(ckplus.SEQUENCES, key=lambda c: ckplus.SEQUENCES[c])
     return rarest == "contempt", ", ".join(
-        f"{c} {n}" for c, n in sorted(ckplus.SEQUENCES.items(), key=lambda p: p[1])[:3]
+        f"{book_name(c)} {n}" for c, n in sorted(ckplus.SEQUENCES.items(), key=lambda p: p[1])[:3]
     )
 
 
