@@ -185,7 +185,7 @@ def _at(state: str) -> np.random.Generator:
     return rng
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=8)
 def _counts(n: int, draws: int, state: str) -> tuple[np.ndarray, str]:
     """How often each of ``n`` is drawn in as many draws with replacement, and the state after them."""
     rng = _at(state)

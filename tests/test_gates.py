@@ -113,8 +113,8 @@ def test_a_page_that_shows_nothing_is_told(html, needs_browser):
 
 def test_a_page_that_hangs_the_browser_is_told_and_the_next_one_looked_at(html, needs_browser):
     heard = []
-    hangs, good = gates.check(html, ["hangs", "index"], hung=15.0, say=lambda visit: heard.append(visit.name))
-    assert hangs.problems == ["hangs.html: hangs 2 browsers, for 15 s each"]
+    hangs, good = gates.check(html, ["hangs", "index"], hung=10.0, say=lambda visit: heard.append(visit.name))
+    assert hangs.problems == ["hangs.html: hangs 2 browsers, for 10 s each"]
     assert good.problems == [] and heard == ["hangs", "index"]
 
 

@@ -143,9 +143,14 @@ def test_a_slider_in_jupyterlab(explorer):
 @pytest.mark.slow
 def test_the_brush_in_jupyterlab(explorer):
     cells = explorer.locator(".fer-brush button")
-    face = explorer.locator(".fer-stack img").first
     mouth = cells.nth(8 * 6 + 3)
-    assert mouth.bounding_box()["width"] == pytest.approx(face.bounding_box()["width"] / 8, abs=1)
+    explorer.wait_for_function(  # the picture may be on its way: the test before moved a slider
+        """() => {
+          const [face, cell] = [".fer-stack img", ".fer-brush button"].map(
+            wanted => document.querySelector(wanted)?.getBoundingClientRect().width);
+          return face > 0 && Math.abs(cell - face / 8) <= 1;
+        }"""
+    )
     whole = bars(explorer)
     after(explorer, mouth.click, side=1)  # one cell is too little for the other network
     if importlib.util.find_spec("anywidget") is None:
