@@ -41,7 +41,7 @@ $(STAMP): pyproject.toml
 	     "$$($(PYTHON) -c 'import sys; print(sys.version_info[:2])')" ]; \
 	then :; else $(PYTHON) -m venv --clear $(VENV) || { \
 	  echo "error: $(PYTHON) -m venv failed; on Debian and Ubuntu install python3-venv" >&2; exit 1; }; fi; \
-	$(PY) -m pip install --disable-pip-version-check --no-compile -e '.[dev]' && \
+	$(PY) -m pip install --disable-pip-version-check -e '.[dev]' && \
 	touch $(STAMP) && \
 	echo "environment ready after $$(( $$(date +%s) - start )) s"
 
