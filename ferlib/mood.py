@@ -16,13 +16,12 @@ import sys
 from pathlib import Path
 
 from ferlib import commands
+from ferlib.data.dataset import book_name
 from ferlib.errors import FerlibError
 from ferlib.predict import add_network_options, chosen, predict, read_image
 
 TAGS = "moods.csv"
 AUDIO = (".mp3", ".ogg", ".opus", ".flac", ".wav", ".m4a", ".aac")
-# CK+ calls two expressions otherwise than the other datasets
-SAME = {"anger": "angry", "sadness": "sad"}
 
 
 def tagged(folder: Path) -> dict[str, list[Path]]:
@@ -40,7 +39,7 @@ def tagged(folder: Path) -> dict[str, list[Path]]:
         songs = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO)
         pairs = [(song, word) for song in songs for word in set(re.findall(r"[a-z]+", song.stem.lower()))]
     for song, mood in pairs:
-        found.setdefault(SAME.get(mood, mood), []).append(song)
+        found.setdefault(book_name(mood), []).append(song)
     if not found:
         raise FerlibError(f"{folder}: no songs ({', '.join(AUDIO)}) and no {TAGS}; name another folder")
     return found
@@ -66,7 +65,7 @@ def _table(folder: Path) -> list[tuple[Path, str]]:
 def pick(folder: Path, expression: str, rng: random.Random) -> Path:
     """A song for an expression, drawn evenly; FerlibError where none has that mood."""
     songs = tagged(folder)
-    mood = SAME.get(expression, expression)
+    mood = book_name(expression)
     if mood not in songs:
         raise FerlibError(f"{folder}: no song is tagged {mood!r}; add one to {TAGS} or to a file's name")
     return rng.choice(songs[mood])

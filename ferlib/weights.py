@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from ferlib import checkpoint, commands, finished, records
 from ferlib.data import is_there
-from ferlib.data.dataset import FaceDataset
+from ferlib.data.dataset import FaceDataset, book_name
 from ferlib.device import resolve_device, resolve_precision
 from ferlib.engine import predict
 from ferlib.errors import FerlibError
@@ -50,9 +50,9 @@ KEYS = {"experiment": dict, "classes": list, "channels": int, "colour": bool, "s
 class Ready:
     """A network in evaluation mode, on the CPU, and what it takes.
 
-    ``classes``: names in the order of its outputs. ``colour``: trained on colour images. ``side``: pixels a side of
-    the images it was trained on, before they were scaled to ``row.size``. ``facts``: figures of the record, where the
-    weights come from.
+    ``classes``: names in the order of its outputs, under the book's names (`book_name`). ``colour``: trained on colour
+    images. ``side``: pixels a side of the images it was trained on, before they were scaled to ``row.size``.
+    ``facts``: figures of the record, where the weights come from.
     """
 
     name: str
@@ -63,6 +63,9 @@ class Ready:
     side: int
     model: nn.Module
     facts: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(map(book_name, self.classes)))
 
     def prepare(self, faces: np.ndarray) -> Tensor:
         """Faces uint8 (N, H, W) or (N, H, W, 3) as the network takes them, float32 (N, channels, size, size).
@@ -197,7 +200,7 @@ def facts_of(record: Mapping[str, Any]) -> dict[str, Any]:
         "changed": part["changed"],
         "accuracy": result["accuracy"],
         "n": result["n"],
-        "recall": {name: result["per_class_recall"][name] for name in part["data"]["classes"]},
+        "recall": {book_name(name): result["per_class_recall"][name] for name in part["data"]["classes"]},
         "best_epoch": part["best_epoch"],
         "record_sha256": record["sha256"],
     }
@@ -207,7 +210,7 @@ def card_text(ready: Ready) -> str:
     """The card for people: what the network is, what it reaches, class by class, and what it is for."""
     found = ready.facts.get("recall", {})
     lines = [f"{ready.name}: {ready.about()}", ""]
-    lines += [f"  {name:<12} {100 * value:5.1f} % recall" for name, value in found.items()]
+    lines += [f"  {book_name(name):<12} {100 * value:5.1f} % recall" for name, value in found.items()]
     return "\n".join([*lines, "", *(f"{name}: {text}" for name, text in ABOUT_USE.items())])
 
 

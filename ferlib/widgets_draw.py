@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ferlib.data.dataset import book_name
 from ferlib.explain import CamResult
 from ferlib.maps import ClassMaps
 from ferlib.plots import HEAT, OPACITY
@@ -137,8 +138,9 @@ def means(found: ClassMaps, layer: str, opacity: float = OPACITY, cells: bool = 
     faces = (255 * np.clip((found.faces - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8)
     shown = []
     for name, face, values in zip(found.classes, faces, found.cam[layer], strict=True):
-        place = over(face, values, opacity, cells, SMALL, f"mean Grad-CAM of {name} in {layer}")
-        note = f"{html.escape(name)}<br>n = {found.counts[name]:,}"
+        title = book_name(name)
+        place = over(face, values, opacity, cells, SMALL, f"mean Grad-CAM of {title} in {layer}")
+        note = f"{html.escape(title)}<br>n = {found.counts[name]:,}"
         shown.append(f"<figure>{place}<figcaption>{note}</figcaption></figure>")
     text = f"<p>Means over {found.part} images, Grad-CAM for the true class in {layer}:</p>"
     return f'<div class="fer-look">{text}<div class="maps">{"".join(shown)}</div></div>'

@@ -16,7 +16,7 @@ import torch
 
 from ferlib import explain
 from ferlib.data import load, synthetic
-from ferlib.data.dataset import FaceDataset
+from ferlib.data.dataset import FaceDataset, book_name
 from ferlib.errors import FerlibError
 from ferlib.explain import Attention
 from ferlib.predict import face_in, heads, read_image
@@ -75,7 +75,7 @@ def dataset_face(name: str, root: str | None, split: str, index: int) -> tuple[n
         there = f"0 to {len(where) - 1}" if len(where) else "none"
         raise FerlibError(f"{name}: no image {index} in {split}; there are {there}")
     k = where[index]
-    return data.images[k], data.classes[data.labels[k]], len(where)
+    return data.images[k], book_name(data.classes[data.labels[k]]), len(where)
 
 
 def picture_face(content: bytes, *, centre: bool = False) -> tuple[np.ndarray, str]:

@@ -168,6 +168,8 @@ def test_moods_from_a_table(tmp_path):
     drawn = {mood.pick(tmp_path, "happy", random.Random(k)).name for k in range(20)}
     assert drawn == {"1.mp3", "2.mp3"}
     assert mood.pick(tmp_path, "sad", random.Random(0)).name == "3.mp3"
+    assert mood.pick(tmp_path, "sadness", random.Random(0)).name == "3.mp3"
+    assert mood.pick(tmp_path, "happiness", random.Random(0)).name in drawn
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from toy import ROW, settings, toy
 
 from ferlib import checkpoint, finished, records, train, weights
+from ferlib.data.dataset import EXPRESSIONS, book_name
 from ferlib.errors import FerlibError
 from ferlib.experiments import get
 from ferlib.models import build
@@ -165,7 +166,13 @@ def test_command_line(tmp_path, capsys):
 
 def test_the_published_weights_are_whole():
     for name in weights.names():
-        assert weights.load(name).classes
+        assert set(weights.load(name).classes) <= set(EXPRESSIONS)  # whatever their dataset calls them
+
+
+def test_a_network_speaks_of_classes_as_the_book_does(tmp_path):
+    one = ready(classes=("neutral", "happiness", "sadness", "anger", "own name"))
+    assert one.classes == ("neutral", "happy", "sad", "angry", "own name")
+    assert json.loads(weights.save(one, tmp_path).read_text())["classes"] == list(one.classes)
 
 
 def test_the_published_card_tells_class_by_class_what_the_record_holds(capsys):
@@ -175,7 +182,8 @@ def test_the_published_card_tells_class_by_class_what_the_record_holds(capsys):
     record = records.read(records.path_of(ROOT / "results", "house-ferplus", card["record"]["seed"]))
     assert record["sha256"] == card["record"]["record_sha256"]
     recall = record["reproducible"]["result"]["val_selected"]["per_class_recall"]
-    assert card["record"]["recall"] == {name: recall[name] for name in card["classes"]}
-    for name in card["classes"]:
-        assert f"{100 * recall[name]:.1f} % recall" in text
+    recall = {book_name(name): value for name, value in recall.items()}
+    assert {book_name(name): value for name, value in card["record"]["recall"].items()} == recall
+    for name in map(book_name, card["classes"]):
+        assert f"  {name:<12} {100 * recall[name]:5.1f} % recall" in text
     assert card["use"] == weights.ABOUT_USE and all(line in text for line in weights.ABOUT_USE.values())
