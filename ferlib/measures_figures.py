@@ -67,7 +67,7 @@ def shares(groups: Mapping[str, Sequence[Run]]) -> Figure:
     The interval of several seeds counts other seeds as well. Dashed: the zone's area.
     """
     figure, axes = plt.subplots(
-        1, len(SHOWN), figsize=(2.6 * len(SHOWN), 0.38 * len(groups) + 1.3), sharey=True
+        1, len(SHOWN), figsize=(2.05 * len(SHOWN), 0.42 * len(groups) + 1.3), sharey=True
     )
     for ax, zone in zip(axes, SHOWN, strict=True):
         for y, runs in enumerate(groups.values()):
@@ -79,7 +79,7 @@ def shares(groups: Mapping[str, Sequence[Run]]) -> Figure:
                 ax.errorbar(mean, y, xerr=[[mean - low], [high - mean]], capsize=3, **style)
             ax.axvline(100 * runs[0].found["areas"][zone], color="0.3", linestyle="--", linewidth=1, zorder=0)
         ax.set(title=zone, xlabel="share (%)", xlim=(0, None))
-    axes[0].set_yticks(range(len(groups)), [wrapped(title, 44) for title in groups], fontsize="x-small")
+    axes[0].set_yticks(range(len(groups)), [wrapped(title, 44) for title in groups], fontsize="small")
     axes[0].set_ylim(len(groups) - 0.4, -0.6)
     return figure
 
@@ -95,7 +95,7 @@ def removal(runs: Mapping[str, Run]) -> Figure:
 
     Filled: in the order of Grad-CAM; hollow: of random maps.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 0.36 * len(runs) + 1.5), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(8.2, 0.42 * len(runs) + 1.5), sharey=True)
     for ax, kind in zip(axes, ("deletion", "insertion"), strict=True):
         for y, run in enumerate(runs.values()):
             areas = run.found["removal"][kind]
@@ -106,8 +106,8 @@ def removal(runs: Mapping[str, Run]) -> Figure:
         better = "lower" if kind == "deletion" else "higher"
         ax.set(title=f"{kind} ({better} is better)", xlabel="area under the curve", xlim=(0, 1))
         ax.grid(False, axis="y")
-    axes[0].set_yticks(range(len(runs)), [wrapped(title, 48) for title in runs], fontsize="x-small")
-    axes[0].invert_yaxis()
+    axes[0].set_yticks(range(len(runs)), [wrapped(title, 44) for title in runs], fontsize="small")
+    axes[0].set_ylim(len(runs) - 0.4, -0.6)
     figure.legend(
         handles=[
             plt.Line2D([], [], marker="o", linestyle="", color="C0", label="Grad-CAM"),
@@ -128,7 +128,7 @@ def randomised(runs: Mapping[str, Run]) -> Figure:
     columns = min(len(runs), 3)
     rows = -(-len(runs) // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(max(3.3 * columns, 4), 3.3 * rows), sharey=True, squeeze=False
+        rows, columns, figsize=(max(2.7 * columns, 4), 3.2 * rows), sharey=True, squeeze=False
     )
     for ax in axes.flat[len(runs) :]:
         ax.axis("off")
@@ -150,7 +150,7 @@ def randomised(runs: Mapping[str, Run]) -> Figure:
             ax.axhspan(others["low"], others["high"], color="0.85", zorder=0)
         ax.axhline(0, color="0.4", linewidth=0.8)
         ax.set_xticks(range(len(found["order"])), found["order"], rotation=90, fontsize="small")
-        ax.set_title(f"{wrapped(title)}\n{run.found['layer']}", fontsize="x-small")
+        ax.set_title(f"{wrapped(title, 27)}\n{run.found['layer']}", fontsize="small")
     axes[0, 0].set_ylim(-0.5, 1.05)
     for ax in axes[:, 0]:
         ax.set_ylabel("rank correlation")

@@ -295,7 +295,7 @@ def class_maps(
     figure, axes = plt.subplots(
         len(maps),
         len(names),
-        figsize=(1.15 * len(names) + 1.2, 1.5 * len(maps) + 0.3),
+        figsize=(1.1 * len(names) + 1.2, 1.45 * len(maps) + 0.3),
         squeeze=False,
         layout="constrained",
     )
@@ -304,7 +304,7 @@ def class_maps(
         for ax, name in zip(line, names, strict=True):
             _class_map(ax, found, chosen[title], name, scale, native)
         h, w = found.grids[chosen[title]]
-        line[0].set_ylabel("\n".join([title, *chosen[title].split("."), f"{h}×{w}"]), fontsize="x-small")
+        line[0].set_ylabel("\n".join([title, *chosen[title].split("."), f"{h}×{w}"]), fontsize="small")
     for ax, name in zip(axes[0], names, strict=True):
         ax.set_title(f"{book_name(name)}\n{ax.get_title()}", fontsize="small")
     kind = "mean Grad-CAM,\neach image's divided by its maximum" if is_cam else "mean attention"
