@@ -39,6 +39,10 @@ DAMAGED = (
 )
 
 
+class NoFace(FerlibError):
+    """A picture in which the detector finds no face."""
+
+
 def read_image(source: Path | bytes) -> np.ndarray:
     """A picture, from a file or its bytes, turned upright as its EXIF entry says: uint8 RGB (H, W, 3).
 
@@ -67,7 +71,7 @@ def face_in(image: np.ndarray, side: int, *, detect: bool = True) -> tuple[np.nd
     """
     if detect:
         if not (faces := find_faces(image)):
-            raise FerlibError("no face found; choose another picture, or take the square in its middle")
+            raise NoFace("no face found; choose another picture, or take the square in its middle")
         return crop(image, faces[0], side, MARGIN), faces[0]
     height, width = image.shape[:2]
     half = min(height, width) / 2
@@ -153,7 +157,7 @@ def main(argv: list[str] | None = None, prog: str = "python -m ferlib.predict") 
         try:
             one = predict(ready, read_image(path), detect=not options.no_detect)
         except FerlibError as error:
-            text = str(error)
+            text = str(error) + (" with --no-detect" if isinstance(error, NoFace) else "")
             print(f"ferlib: {text if text.startswith(str(path)) else f'{path}: {text}'}", file=sys.stderr)
             failed = True
             continue

@@ -94,7 +94,7 @@ def test_a_face_is_found_in_its_surroundings_and_cropped():
 
 def test_no_face_says_what_to_do():
     pytest.importorskip("facenet_pytorch")
-    with pytest.raises(FerlibError, match="no face found"):
+    with pytest.raises(predict.NoFace, match="no face found"):
         predict.face_in(np.full((200, 200, 3), 90, np.uint8), 48)
 
 
@@ -136,6 +136,16 @@ def test_one_bad_picture_does_not_stop_the_others(card, picture, tmp_path, capsy
     assert predict.main([str(missing), str(picture), "--weights", str(card), "--no-detect"]) == 1
     out, err = capsys.readouterr()
     assert str(picture) in out and err == f"ferlib: {missing}: no such file\n"
+
+
+def test_a_picture_without_a_face_is_told_with_the_option_that_helps(card, picture, monkeypatch, capsys):
+    monkeypatch.setattr(predict, "find_faces", lambda image: [])
+    assert predict.main([str(picture), "--weights", str(card)]) == 1
+    told = capsys.readouterr().err
+    assert told == (
+        f"ferlib: {picture}: no face found; choose another picture, or take the square in its middle with --no-detect\n"
+    )
+    assert predict.main([str(picture), "--weights", str(card), "--no-detect"]) == 0
 
 
 def test_without_any_weights_one_line_says_how_to_get_some(tmp_path, picture, monkeypatch, capsys):
