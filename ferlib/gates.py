@@ -3,7 +3,8 @@
 For each page: errors on the console, files that do not arrive, requests to another origin, time to the first content
 (see `judged`), weight from top to bottom before the reader starts anything, and, with all that is folded open,
 sideways scrolling on a phone and serious or critical findings of axe-core (accessibility): at a desktop's width in the
-light and the dark theme, and at a phone's all but contrast, which takes most of the time and is that of the desktop.
+light theme; in the dark one contrast alone, of one text of each kind (see `KINDS`); at a phone's width all but
+contrast, which takes most of the time and is that of the desktop.
 """
 
 from __future__ import annotations
@@ -65,6 +66,29 @@ UNFOLD = """() => {
     if (seen.has(kind)) token.replaceWith(...token.childNodes);
     seen.add(kind);
   }
+}"""
+MARK = ' data-text-kind=""'
+KINDS = """() => { // marks the first text of each colour, size and weight on each stack of backgrounds
+  const seen = new Set(), below = new Map();
+  const grounds = element => {
+    if (!element) return "";
+    if (!below.has(element)) {
+      const { backgroundColor, backgroundImage, opacity } = getComputedStyle(element);
+      const own = backgroundImage === "none" && opacity === "1" && backgroundColor.endsWith(", 0)");
+      const up = grounds(element.parentElement);
+      below.set(element, own ? up : `${up}/${backgroundColor} ${backgroundImage} ${opacity}`);
+    }
+    return below.get(element);
+  };
+  for (const element of document.body.querySelectorAll("*")) {
+    if (![...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
+    if (!element.checkVisibility()) continue;
+    const { color, fontSize, fontWeight, position } = getComputedStyle(element);
+    const kind = [color, fontSize, fontWeight, position, element.className, grounds(element)].join("; ");
+    if (!seen.has(kind)) element.dataset.textKind = "";
+    seen.add(kind);
+  }
+  return seen.size;
 }"""
 THEME = "theme => { document.documentElement.dataset.theme = theme; document.documentElement.dataset.mode = theme; }"
 
@@ -151,7 +175,7 @@ class Visit:
 def accessibility(page: Page, rules: str = "all") -> list[str]:
     """Serious and critical findings of axe-core on the page as it is, a line for each rule.
 
-    ``rules`` are ``all``, those on ``contrast`` alone, or those on ``structure``, all others.
+    ``rules`` are ``all``, those on ``contrast`` alone, of one text of each kind, or those on ``structure``, all others.
     """
     from axe_playwright_python.sync_playwright import Axe
 
@@ -159,16 +183,24 @@ def accessibility(page: Page, rules: str = "all") -> list[str]:
         "preload": False,
         "resultTypes": ["violations"],
     }  # preloads are looked for in wrong places
+    context = None
     if rules == "contrast":
         options["runOnly"] = {"type": "rule", "values": ["color-contrast"]}
+        context = {"include": [["[data-text-kind]"]]} if page.evaluate(KINDS) else None
     elif rules == "structure":
         options["rules"] = {"color-contrast": {"enabled": False}}
-    found: list[dict[str, Any]] = Axe().run(page, options=options).response["violations"]
+    found: list[dict[str, Any]] = Axe().run(page, context=context, options=options).response["violations"]
     return [
-        f"axe {v['id']} ({v['impact']}, {len(v['nodes'])} places): {v['help']}; first: {v['nodes'][0]['target'][0]}"
+        f"axe {v['id']} ({v['impact']}, {len(v['nodes'])} places): {v['help']}; first: {_first(v['nodes'][0])}"
         for v in found
         if v["impact"] in GRAVE
     ]
+
+
+def _first(node: dict[str, Any]) -> str:
+    """Where a finding is; marks of ours would tell nobody, and there the page's own words stand."""
+    html: str = node["html"]
+    return html.replace(MARK, "") if MARK in html else str(node["target"][0])
 
 
 def opened(page: Page, url: str, patience: float) -> float | None:

@@ -65,6 +65,10 @@ BAD = {
     "wide": ({"body": "<p style='width: 2000px'>wide</p>"}, "scrolls sideways at 390 pixels"),
     "late": ({"head": "<script src='slow.js'></script>"}, "shows its first content after"),
 }
+GROUND = {  # the same text twice, the second time on a ground too like it
+    "head": "<style>b { color: #555 } html[data-theme='dark'] div { background: #444 }</style>",
+    "body": "<b>Clear</b><div><b>Dim</b></div>",
+}
 SLOW = "const end = performance.now() + 1500; while (performance.now() < end);"
 
 
@@ -72,7 +76,7 @@ SLOW = "const end = performance.now() + 1500; while (performance.now() < end);"
 def html(tmp_path_factory):
     """A folder of bad pages, each with one fault, and a good one."""
     folder = tmp_path_factory.mktemp("site")
-    for name, (parts, _) in {**BAD, "index": ({"body": BELOW}, "")}.items():
+    for name, (parts, _) in {**BAD, "index": ({"body": BELOW}, ""), "ground": (GROUND, "")}.items():
         (folder / f"{name}.html").write_text(
             PAGE.format(**{"head": "", "body": "", **parts}), encoding="utf8"
         )
@@ -87,7 +91,7 @@ def html(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def visits(html, needs_browser):
-    names = ["index", *(name for name in BAD if name != "late")]
+    names = ["index", "ground", *(name for name in BAD if name != "late")]
     found = gates.check(html, names) + gates.check(html, ["late"], tries=2)  # every further try is late, too
     return {visit.name: visit for visit in found}
 
@@ -104,6 +108,11 @@ def test_a_fault_is_told_once_for_each_way_it_shows(visits, name):
     assert any(BAD[name][1] in line for line in found), found
     others = {says for other, (_, says) in BAD.items() if other != name}
     assert not [line for line in found if any(says in line for says in others)], found
+
+
+def test_in_the_dark_a_text_is_looked_at_once_on_each_ground(visits):
+    (found,) = visits["ground"].problems
+    assert "dark: axe color-contrast (serious, 1 places)" in found and found.endswith("first: <b>Dim</b>")
 
 
 def test_a_page_that_shows_nothing_is_told(html, needs_browser):
