@@ -75,8 +75,11 @@ def _worst(matrix: Matrix) -> str:
     return f"*{name}* is recognised least, {hits:,} of {row.sum():,}, and most often taken for {others} ({most:,})"
 
 
-def intervals(rows: Sequence[Estimate]) -> str:
-    """How the printed values lie to our intervals, and between what ours lie."""
+def intervals(rows: Sequence[Estimate], stand_in: bool = False) -> str:
+    """How the printed values lie to our intervals, and between what ours lie.
+
+    ``stand_in``: ours differ from the paper's network in what a level depends on, so that the two are not compared.
+    """
     printed = [(low, high, value) for _, _, low, high, value in rows if value is not None]
     low, high = min(rows, key=lambda r: r[1]), max(rows, key=lambda r: r[1])
     ours = (
@@ -88,6 +91,8 @@ def intervals(rows: Sequence[Estimate]) -> str:
     )
     if not printed:
         return f"{ours}."
+    if stand_in:
+        return f"{ours}; these rows stand in for the paper's, to whose values they are not comparable."
     inside, above, below = (
         sum(low <= v <= high for low, high, v in printed),
         sum(v > high for _, high, v in printed),
@@ -264,7 +269,8 @@ def sizes(effects: Sequence[Effect], papers: bool = False) -> str:
     found = measured(effects)
     gaps = [e for e in found if e.kind == "gap" and not e.stand_in]
     stand_ins = [e for e in found if e.kind == "gap" and e.stand_in]
-    others = [e for e in found if e.kind != "gap" and e.kind not in CHANCE and not e.unfinished]
+    known = [e for e in found if e.kind != "gap" and e.kind not in CHANCE]
+    others = [e for e in known if not e.unfinished]
     said = []
     if gaps:
         gap = max(gaps, key=_size)
@@ -283,7 +289,8 @@ def sizes(effects: Sequence[Effect], papers: bool = False) -> str:
         )
     if others:
         most = max(others, key=_size)
-        which = "other effect" if gaps else "effect"
+        settled = "settled " if len(others) < len(known) else ""
+        which = f"other {settled}effect" if gaps else f"{settled}effect"
         which = f"The largest of the {which}s" if len(others) > 1 else f"The one {which}"
         where = f"{NAMES[most.paper]}, {most.dataset}" if papers else most.dataset
         said.append(f"{which} is {_points(most)} ({where}: {short(most)}{_short_of(most)})")
@@ -376,7 +383,8 @@ def diagram(paper: str) -> str:
     if own != SMALL:
         small = f"; for the {SMALL}-pixel images of our runs {grids(diagrams.measured(drawn, SMALL))}"
     rest = (
-        f" {listed(flat)} {'has' if len(flat) == 1 else 'have'} attention inside and put out no map."
+        f" {listed(flat)} {'uses' if len(flat) == 1 else 'use'} attention inside and "
+        f"{'puts' if len(flat) == 1 else 'put'} out pooled features, not a map."
         if flat
         else ""
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from ferlib import chapters, tables, wording
+from ferlib import chapters, tables
 from ferlib.comparison import (
     DATASETS,
     ENOUGH_SEEDS,
@@ -28,15 +28,17 @@ from ferlib.comparison import (
     title,
 )
 from ferlib.couples import LAST, in_points
-from ferlib.evaluate import average_ranks, paired_seeds, variance_split
+from ferlib.evaluate import average_ranks, holm, paired_seeds, variance_split
 from ferlib.experiments import EXPERIMENTS
 from ferlib.experiments.comparison import NETWORKS
 
 # Accuracy on training images below which a network's training is too far from its end to be compared. FER2013's labels
 # are noisy: people agree with 65 % of them (Goodfellow et al. 2013, section 3), so that a network needs to fit no more.
 FITTED = {"ckplus": 0.9, "fer2013": 0.65}
-AGREEMENT = {"fer2013": " (as many of its labels as people agree with)"}
+AGREEMENT = {"fer2013": " (the accuracy of people on its labels)"}
 ALONE = ("se_cnn", "msca_resnet")  # networks that differ from their twins in attention and in nothing else
+WHOLE = ("a_mobilenet",)  # networks whose twin, that of their paper's step, lacks more than attention
+KEPT = " (MSCA-ResNet's twin keeps four of its seven SE blocks)"  # Table 3 takes it from the multiscale modules alone
 
 
 def waiting(dataset: str, results: Path | str) -> str:
@@ -112,9 +114,10 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
     tests = against_twins(found)
     if not tests:
         return "no network has run with its twin yet."
-    said = [alone(tests[0]) if len(tests) == 1 else together(tests)]
     short = [one for one in tests if found[one.name].reduced]
     slow = unfitted(found, dataset)
+    apart = [one.name for one in (*short, *slow)]
+    said = [alone(tests[0]) if len(tests) == 1 else together(tests, apart)]
     if short:
         names = chapters.listed(title(one.name) for one in short)
         twins = "its twin" if len(short) == 1 else "their twins"
@@ -161,23 +164,27 @@ def verdict(found: dict[str, Tested], dataset: str) -> str:
     return " ".join([*said, f"{each} each{': provisional' if few else ''}."])
 
 
-def groups(gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]]) -> dict[str, list[Gain]]:
+def groups(
+    gains: Sequence[Gain], found: Mapping[str, dict[str, Tested]], results: Path | str
+) -> dict[str, list[Gain]]:
     """What `plots.forest` draws, by heading: ``gains`` (`comparison.headline`), then each network against its twin.
 
-    The latter are of the common protocol, those that differ from their twins in attention alone before the others.
-    ``found`` is `comparison.everything` of each dataset; without a result a dataset is left out, except CK+48.
+    Of the latter `unseen_people` come first, then those of the common protocol, and of these the networks that differ
+    from their twins in attention alone before the others. ``found`` is `comparison.everything` of each dataset;
+    without a result a dataset is left out, except CK+48.
     """
     alone: list[Gain] = []
     more: list[Gain] = []
-    for dataset, results in found.items():
-        if not results and dataset != "ckplus":
+    for dataset, tested in found.items():
+        if not tested and dataset != "ckplus":
             continue
-        unfit = {one.name for one in unfitted(results, dataset)}
+        unfit = {one.name for one in unfitted(tested, dataset)}
         names = [name for name, (*_, twin) in NETWORKS.items() if twin]
-        for name, gain in zip(names, alike(results, _place(dataset)), strict=True):
+        for name, gain in zip(names, alike(tested, _place(dataset)), strict=True):
             (alone if name in ALONE else more).append(replace(gain, undertrained=name in unfit))
     return {
         "Each paper's own protocol": list(gains),
+        "Its settings, people not seen: attention alone": unseen_people(results),
         "One protocol for all: attention alone": alone,
         "One protocol for all: twins that lack more": more,
     }
@@ -210,11 +217,15 @@ def landing(
     alone, every = _means(found, ALONE), _means(found, tuple(NETWORKS))
     said = [_own(gains)]
     if not every and not alone:
-        return _answer({}), [*said, "No two networks have run with their twins under one protocol yet."], ""
+        return (
+            _answer({}, []),
+            [*said, "No two networks have run with their twins under one protocol yet."],
+            "",
+        )
     if alone:
         names = chapters.listed(_plain(name) for name in ALONE)
         said.append(
-            f"Trained alike, {names}, which differ from their twins in attention alone, gain on average "
+            f"Trained alike, {names}, which differ from their twins in attention alone{KEPT}, gain on average "
             f"{_sizes(alone)} (95 % intervals; over the last {LAST} epochs, where none is chosen, {_lasts(alone)})."
         )
     else:
@@ -228,24 +239,35 @@ def landing(
     ]
     provisional = f"; with {chapters.listed(few)} this is provisional" if few else ""
     if fates := _fates(gains, alone, found):
-        said.append(f"Of the gains that the papers print, {fates}{provisional}.")
+        said.append(f"{fates}{provisional}.")
     elif provisional:
         said[-1] = said[-1].removesuffix(".") + f"{provisional}."
-    return _answer(alone), said, " ".join(filter(None, [_left_out(found, every), _unseen_people(results)]))
+    unseen = unseen_people(results)
+    more = [_on_people(unseen), _with_classifiers(results), _left_out(found, every)]
+    return _answer(alone, unseen), said, " ".join(filter(None, more))
 
 
 def _own(gains: Sequence[Gain]) -> str:
     """What the papers print for attention, and what their own protocols give here, in a sentence."""
+    networks = [_plain(name) for name in WHOLE if any(g.title.startswith(_plain(name)) for g in gains)]
+    apart = f" (for {chapters.listed(networks)} the whole network)" if networks else ""
     published = sorted(gain.published for gain in gains if gain.published is not None)
     whole = [gain for gain in gains if gain.counts]
     short = [gain for gain in gains if gain.ours is not None and gain.reduced]
     text = (
         f"The papers print gains of {published[0]:.2f} to {published[-1]:.2f} points for {len(gains)} steps to "
-        f"attention; {len(whole) or 'none'} of these {'has' if len(whole) == 1 else 'have'} whole runs here"
+        f"attention{apart}; {len(whole) or 'none'} of these {'has' if len(whole) == 1 else 'have'} whole runs here"
     )
+    if 0 < len(whole) <= 3:
+        each = [
+            f"{g.title.replace(', ', ' on ')} {chapters.signed(g.ours or 0.0)} "
+            f"{chapters.bounds(g.low or 0.0, g.high or 0.0)}"
+            for g in whole
+        ]
+        text += f", {chapters.listed(each)}"
     if whole:
         text += (
-            ", and beyond the chance of test images the gain lies above zero in "
+            f"{';' if len(whole) <= 3 else ', and'} beyond the chance of test images the gain lies above zero in "
             f"{_those([g for g in whole if g.above])}, below it in {_those([g for g in whole if g.below])}"
         )
     if short:
@@ -254,24 +276,69 @@ def _own(gains: Sequence[Gain]) -> str:
     return f"{text}."
 
 
-def _unseen_people(results: Path | str) -> str:
-    """What `OWN_FOLDS` give on another split than the papers', which no count above holds; empty without runs."""
+def unseen_people(results: Path | str) -> list[Gain]:
+    """Attention alone on CK+48 in folds by subject, with each paper's own settings (`OWN_ALONE`)."""
+    gains = []
+    for name, pair in OWN_ALONE.items():
+        gain = Gain(f"{_plain(name)}, CK+48", None)
+        if (found := own_difference(pair, results)) is not None and (
+            both := own_pair(pair, results)
+        ) is not None:
+            test, reduced = found
+            gain = replace(
+                gain,
+                ours=test["mean"],
+                low=test["low"],
+                high=test["high"],
+                seeds=int(test["seeds"]),
+                n=len(both[0].ids),
+                reduced=reduced,
+                undertrained=min(one.fitted for one in both) < FITTED["ckplus"],
+                last=None if np.isnan(test["last"]) else test["last"],
+                p=test["p"],
+            )
+        gains.append(gain)
+    return gains
+
+
+def _corrected(gains: Sequence[Gain]) -> dict[str, float]:
+    """p of each that counts after Holm's correction for their number, by title."""
+    known = [gain for gain in gains if gain.counts and gain.p is not None]
+    return dict(zip([g.title for g in known], holm([g.p or 0.0 for g in known]), strict=True))
+
+
+def _on_people(unseen: Sequence[Gain]) -> str:
+    """What `unseen_people` shows, in a sentence; empty without runs."""
+    corrected = _corrected(unseen)
     said = []
-    for name, pairs in OWN_FOLDS.items():
-        pair = pairs[-1]
-        chosen, best = (own_difference(pair, results, how) for how in ("val_selected", "paper_style"))
-        if chosen is None or best is None:
-            continue
-        seeds = chapters.some(int(chosen[0]["seeds"]), "seed")
-        what = f"{_plain(name)} ({wording.variant(EXPERIMENTS[pair[1]])})"
-        said.append(
-            f"{what} {_bounded(chosen[0])} points, {_bounded(best[0])} at the best test epochs, {seeds}"
+    for gain in (g for g in unseen if g.ours is not None):
+        text = (
+            f"{gain.title.partition(', ')[0]} {chapters.signed(gain.ours or 0.0)} "
+            f"{chapters.bounds(gain.low or 0.0, gain.high or 0.0)}"
         )
+        known = [chapters.some(gain.seeds, "seed")]
+        known += [f"{gain.last:+.2f} over the last {LAST} epochs"] if gain.last is not None else []
+        if gain.title in corrected and (gain.above or gain.below):
+            known.append(f"p = {corrected[gain.title]:.2g} after correction for {len(corrected)} pairs")
+        known += ["shortened"] if gain.reduced else ["trained too little"] if gain.undertrained else []
+        said.append(f"{text} points ({', '.join(known)})")
     if not said:
         return ""
     return (
-        "Counted nowhere above, since no paper splits so: with the paper's own settings, on people whom training did "
-        f"not see, {'; '.join(said)}."
+        "With each paper's settings (A-MobileNet at 48×48 pixels, from random weights), but on people of CK+48 whom "
+        f"training did not see, attention alone gives {'; '.join(said)}."
+    )
+
+
+def _with_classifiers(results: Path | str) -> str:
+    """AMDCNN's whole step on people not seen, of which attention is a part only; empty without runs."""
+    pair = OWN_FOLDS["amdcnn"][-1]
+    chosen, best = (own_difference(pair, results, how) for how in ("val_selected", "paper_style"))
+    if chosen is None or best is None:
+        return ""
+    return (
+        f"AMDCNN with its auxiliary classifiers as well: {_bounded(chosen[0])} points there, {_bounded(best[0])} at "
+        f"the best test epochs ({chapters.some(int(chosen[0]['seeds']), 'seed')})."
     )
 
 
@@ -288,17 +355,24 @@ def _means(found: Mapping[str, dict[str, Tested]], among: Sequence[str]) -> Mean
     return {name: mean for name, mean in means.items() if mean is not None}
 
 
-def _answer(alone: Means) -> str:
-    """What follows for attention alone, in a few words."""
+def _answer(alone: Means, unseen: Sequence[Gain]) -> str:
+    """What follows for attention alone, in a few words: from the means, and from networks on their own settings."""
     if not alone:
         return "Whether attention alone helps cannot be said yet."
     if shown := [name for name, (_, test) in alone.items() if test["low"] > 0]:
         return f"Attention is shown to help on {chapters.listed(DATASETS[name] for name in shown)}."
+    corrected = _corrected(unseen)
+    if apart := [g for g in unseen if g.above and corrected.get(g.title, 1.0) < 0.05]:
+        names = chapters.listed(
+            f"{gain.title.replace(', ', ' on ')}, {chapters.some(gain.seeds, 'seed')}" for gain in apart
+        )
+        number = "one exception" if len(apart) == 1 else f"{len(apart)} exceptions"
+        return f"Attention is not shown to help, with {number} ({names})."
     return "Attention is not shown to help."
 
 
 def _fates(gains: Sequence[Gain], alone: Means, found: Mapping[str, dict[str, Tested]]) -> str:
-    """Of the networks of `ALONE`, whether the gain that the paper prints is excluded by the pair trained alike."""
+    """Which printed gains the pairs of `ALONE`, trained alike, can be held against, and what these say of them."""
     published = {gain.title: gain.published for gain in gains}
     fates: dict[bool, list[str]] = {}
     for name in alone:
@@ -310,13 +384,17 @@ def _fates(gains: Sequence[Gain], alone: Means, found: Mapping[str, dict[str, Te
                 clear = one.test["low"] > 0 or one.test["high"] < 0
                 pairs = len(against_twins(found[name]))
                 after = f", p = {one.corrected:.2g} after correction for {pairs} pairs" if clear else ""
-                text += f" (the same pair trained alike: {_bounded(one.test)}{after})"
+                text += f" (trained alike: {_bounded(one.test)}{after})"
                 fates.setdefault(one.test["high"] < printed, []).append(text)
+    if not fates:
+        return ""
+    tried = sum(map(len, fates.values()))
+    every = sum(gain is not None for gain in published.values())
     said = [
         f"{chapters.listed(texts)} {'is' if len(texts) == 1 else 'are'} {'excluded' if out else 'not excluded'}"
         for out, texts in sorted(fates.items())
     ]
-    return "; ".join(said)
+    return f"{tried} of the {every} printed gains can be held against such a pair: {'; '.join(said)}"
 
 
 def unfitted(found: dict[str, Tested], dataset: str) -> list[Against]:
@@ -397,18 +475,22 @@ def alone(one: Against) -> str:
     )
 
 
-def together(tests: Sequence[Against]) -> str:
-    """Which differences are shown to be above zero or below, in a sentence."""
+def together(tests: Sequence[Against], apart: Sequence[str] = ()) -> str:
+    """Which differences are shown to be above zero or below, in a sentence; those of ``apart`` count for neither."""
+    counted = [one for one in tests if one.name not in apart]
 
     def which(chosen: list[Against]) -> str:
         names = f" ({chapters.listed([title(one.name) for one in chosen])})" if chosen else ""
         return f"{len(chosen) or 'none'}{names}"
 
-    above = which([one for one in tests if one.test["low"] > 0])
-    below = which([one for one in tests if one.test["high"] < 0])
-    held = which([one for one in tests if one.corrected < 0.05])
+    if not counted:
+        return f"of {len(tests)} networks with a twin none counts here."
+    above = which([one for one in counted if one.test["low"] > 0])
+    below = which([one for one in counted if one.test["high"] < 0])
+    held = which([one for one in counted if one.corrected < 0.05])
+    some = f"{len(counted)} of the {len(tests)}" if apart else f"{len(tests)}"
     return (
-        f"of {len(tests)} networks with a twin, the interval of the difference, before any correction, lies above zero "
+        f"of {some} networks with a twin, the interval of the difference, before any correction, lies above zero "
         f"for {above}, below it for {below}; clear after the correction for several tests: {held}."
     )
 
@@ -558,14 +640,18 @@ def _in_words(gain: Gain) -> str:
 
 
 # networks whose papers' own rows have folds by subject with their twins: without attention, with (rows by frames);
-# the last pair of a paper is that of the common protocol
+# the last pair of a paper is that of the common protocol, where `own_folds` compares the two
 OWN_FOLDS = {
+    "a_mobilenet": (
+        ("a_mobilenet-ckplus-no_attention-scratch48", "a_mobilenet-ckplus-a_mobilenet-scratch48"),
+    ),
     "amdcnn": (
         ("amdcnn-ckplus-baseline", "amdcnn-ckplus-mcbam"),
         ("amdcnn-ckplus-baseline", "amdcnn-ckplus-acs3"),
     ),
     "msca_resnet": (("msca_resnet-ckplus-plain", "msca_resnet-ckplus-se"),),
 }
+OWN_ALONE = {name: pairs[0] for name, pairs in OWN_FOLDS.items()}  # the first pair differs in attention alone
 
 
 def own_pair(
@@ -604,6 +690,8 @@ def own_folds(found: Mapping[str, Tested], results: Path | str) -> str:
     """
     said = []
     for name, pairs in OWN_FOLDS.items():
+        if name in WHOLE:  # its twin of the common protocol lacks more than attention
+            continue
         own, shortened = own_difference(pairs[-1], results) or (None, False)
         here = next((one.test for one in against_twins(dict(found)) if one.name == name), None)
         if own is None or here is None:

@@ -1,8 +1,8 @@
 """What the ledger says of a claim: the verdicts, and the rules that all kinds of claims share.
 
 ``reproduced``
-    Ours and the published value differ by no more than a 95 % interval for the difference, and that interval is
-    narrower than ± 3 points: width never earns the verdict. Counts, parameters and multiply-adds agree to the printed
+    A 95 % interval for the difference to the published value holds zero, and reaches no further than 3 points to
+    either side: width never earns the verdict. Counts, parameters and multiply-adds agree to the printed
     digits. A number that follows from others of the paper does follow.
 ``lower``, ``higher``
     Ours against the published value, where it is not reproduced.
@@ -15,8 +15,8 @@
 ``contradicts itself``
     The paper prints the same quantity otherwise at another place, or its own numbers do not give this one.
 ``too few images``
-    The difference lies inside an interval wider than ± 3 points: the test cannot tell. With several seeds it may also
-    be the spread between them that makes it wide.
+    That interval holds zero, but reaches further than 3 points to one side: the test cannot tell. With several seeds
+    it may also be the spread between them that makes it wide.
 ``not run: licensed data``, ``not run: compute``, ``not testable``
     No record yet, or nothing that a record could answer.
 
