@@ -264,13 +264,14 @@ def sizes(effects: Sequence[Effect], papers: bool = False) -> str:
     ``papers``: name the paper of the largest effect, too.
     """
     from ferlib.claims import NAMES
-    from ferlib.effects import CHANCE, holds_zero, measured, short
+    from ferlib.effects import CHANCE, elsewhere, holds_zero, measured, short
 
     found = measured(effects)
     gaps = [e for e in found if e.kind == "gap" and not e.stand_in]
     stand_ins = [e for e in found if e.kind == "gap" and e.stand_in]
     known = [e for e in found if e.kind != "gap" and e.kind not in CHANCE]
     others = [e for e in known if not e.unfinished]
+    settled = "settled " if len(others) < len(known) else ""
     said = []
     if gaps:
         gap = max(gaps, key=_size)
@@ -287,11 +288,15 @@ def sizes(effects: Sequence[Effect], papers: bool = False) -> str:
             f"({gap.dataset}{_short_of(gap)}), "
             "which says nothing about the paper"
         )
+    on = ""
+    if in_papers := [e for e in others if not elsewhere(e)]:
+        if len(in_papers) < len(others):
+            on = " on the papers' own datasets" if papers else " on the paper's own datasets"
+        others = in_papers
     if others:
         most = max(others, key=_size)
-        settled = "settled " if len(others) < len(known) else ""
         which = f"other {settled}effect" if gaps else f"{settled}effect"
-        which = f"The largest of the {which}s" if len(others) > 1 else f"The one {which}"
+        which = (f"The largest of the {which}s" if len(others) > 1 else f"The one {which}") + on
         where = f"{NAMES[most.paper]}, {most.dataset}" if papers else most.dataset
         said.append(f"{which} is {_points(most)} ({where}: {short(most)}{_short_of(most)})")
     return "".join(f"{sentence}. " for sentence in said).strip()
@@ -345,7 +350,8 @@ def readings(frame: pd.DataFrame) -> str:
             f"{line[column] - line['published']:+.1f} ({column}{short.get(column, '')})" for column in known
         ]
         star = REDUCED if line["network"].endswith(REDUCED) else ""
-        said.append(f"{line['paper']} on {line['dataset']}{star} {', '.join(sizes)}")
+        part = f" ({line['remark']})" if line["remark"] else ""
+        said.append(f"{line['paper']} on {line['dataset']}{part}{star} {', '.join(sizes)}")
     return f"Distance to the published accuracy, in points: {'; '.join(said)}." if said else ""
 
 

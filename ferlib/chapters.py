@@ -23,6 +23,7 @@ from ferlib.data.dataset import book_name, display_order
 from ferlib.evaluate import accuracy_interval, holm, mean_interval, paired_clusters, welch
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.forensics import compatible_counts
+from ferlib.statements import Matrix
 from ferlib.typeset import typeset, typeset_cells
 
 # quantity as it is printed -> its place among the metrics of a record; averages are weighted by support where
@@ -47,6 +48,20 @@ def folded(summary: str, frame: pd.DataFrame) -> None:
     """Show a table that the reader opens by its summary; on paper it is open."""
     inside = typeset_cells(frame).style.hide(axis="index").to_html()
     display(HTML(f"<details class='folded'><summary>{escape(typeset(summary))}</summary>{inside}</details>"))
+
+
+def counts(matrices: Mapping[str, Matrix]) -> None:
+    """Show the counts of a figure of confusion matrices as a table, folded: a line for each matrix and true class."""
+    lines = []
+    for title, (classes, found) in matrices.items():
+        order = display_order(classes)
+        names = [book_name(classes[i]) for i in order]
+        for name, row in zip(names, found[np.ix_(order, order)], strict=True):
+            lines.append(
+                {"matrix": title, "true": name} | {f"as {c}": int(n) for c, n in zip(names, row, strict=True)}
+            )
+    if lines:
+        folded("The counts of the figure as a table", pd.DataFrame(lines).astype(object).fillna("–"))
 
 
 def table_or(frame: pd.DataFrame, otherwise: str) -> None:

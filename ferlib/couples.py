@@ -104,9 +104,12 @@ def last_epochs(
 
 
 def lost(difference: float, last: float) -> bool:
-    """Whether a difference (points) that two runs show at their chosen epochs is gone, or has turned, over the last."""
+    """Whether a difference (points) that two runs show at their chosen epochs is gone, or has turned, over the last.
+
+    Gone: less than a tenth of it is left.
+    """
     shown, left = round(difference, 2), round(last, 2)
-    return bool(shown and shown * left <= 0)
+    return bool(shown and (shown * left <= 0 or abs(left) < abs(shown) / 10))
 
 
 def last_cell(last: tuple[float, float] | None) -> str:

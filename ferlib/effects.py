@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from ferlib.errors import FerlibError
 from ferlib.evaluate import (
     accuracy_interval,
     holm,
+    mean_interval,
     seeds_interval,
 )
 from ferlib.experiments import EXPERIMENTS, Experiment
@@ -222,7 +224,7 @@ def copies(row: Experiment, results: Path | str) -> Effect:
         points=100 * found["effect"],
         low=low,
         high=high,
-        bounds="95 %, images, with as many copies",
+        bounds="95 %, images, with as many copies among them",
         n=found["n"],
         runs=found["seeds"],
         seeds=found["seeds"],
@@ -302,6 +304,14 @@ def head(ids: Sequence[str], results: Path | str) -> Experiment:
     return EXPERIMENTS[next((i for i in ids if tables.parts_of(results, i)), ids[0])]
 
 
+STAND_IN, OTHER_PART = "stand-in", "official test part"
+
+
+def remark(ids: Sequence[str], row: Experiment) -> str:
+    """How a row of ``ids`` (`head`) differs from the first, the paper's own: a stand-in, another test part, or not."""
+    return STAND_IN if stands_in(row) else OTHER_PART if row.id != ids[0] else ""
+
+
 def gap(ids: Sequence[str], results: Path | str, reading: str = "val_selected") -> Effect:
     """Published accuracy minus ours in a reading of the epoch, of the first of these rows that has a record."""
     row = head(ids, results)
@@ -363,6 +373,28 @@ def measured(effects: Sequence[Effect]) -> list[Effect]:
     return [e for e in effects if e.points is not None]
 
 
+@cache
+def _of_papers() -> frozenset[tuple[str, str]]:
+    """Papers and the datasets on which they print accuracies."""
+    rows = EXPERIMENTS.values()
+    return frozenset((r.paper, DATASETS[r.dataset]) for r in rows if chapters.printed_accuracy(r) is not None)
+
+
+def elsewhere(effect: Effect) -> bool:
+    """Whether the effect is of a dataset that we chose: the paper prints no accuracy on it."""
+    return (effect.paper, effect.dataset) not in _of_papers()
+
+
+def place(effect: Effect) -> str:
+    """The effect's dataset, with a remark where the paper does not use it."""
+    return effect.dataset + (" (not in its paper)" if elsewhere(effect) else "")
+
+
+def gone(effect: Effect) -> bool:
+    """Whether the effect hangs on the chosen epochs (`ferlib.couples.lost`)."""
+    return effect.last is not None and effect.points is not None and lost(effect.points, effect.last[0])
+
+
 def title(effect: Effect) -> str:
     gap = "gap to the published accuracy" + (", of a stand-in" if effect.stand_in else "")
     return gap if effect.kind == "gap" else KINDS[effect.kind]
@@ -387,7 +419,7 @@ def frame(effects: Sequence[Effect]) -> pd.DataFrame:
             {
                 "effect": title(e),
                 "reading": e.what + (chapters.REDUCED if e.reduced else ""),
-                "dataset": e.dataset,
+                "dataset": place(e),
                 "points": (chapters.signed(e.points) if e.kind not in CHANCE else f"± {e.points:.2f}")
                 + ("" if e.low is None or e.high is None else f" {chapters.bounds(e.low, e.high)}")
                 if (e.low, e.high) != (0, 0) or e.bounds == "range"
@@ -476,8 +508,9 @@ def remaining(results: Path | str) -> pd.DataFrame:
             state += ": shortened runs"
         lines.append(
             {
-                "paper, dataset": f"{NAMES[chosen.paper]}, {chosen.dataset}",
-                "state": f"stand-in; {state}" if stands_in(row) else state,
+                "paper, dataset": f"{NAMES[chosen.paper]}, {chosen.dataset}"
+                + (f" ({OTHER_PART})" if remark(ids, row) == OTHER_PART else ""),
+                "state": f"{STAND_IN}; {state}" if stands_in(row) else state,
                 "gap (points)": _with_bounds(chosen),
                 "gap at the best test epoch": _with_bounds(best),
                 "network": chosen.what.partition(":")[0] + (chapters.REDUCED if chosen.reduced else ""),
@@ -488,63 +521,98 @@ def remaining(results: Path | str) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-# rows of `at_a_glance`: how an effect is called there, and its kinds
-GLANCE = {
-    "the same people in training and test": ("people",),
-    "copies in training and test": ("expansion", "copies"),
-    "which images are tested, under which labels": ("part", "labels"),
-    "epoch chosen on the test images": ("selection",),
-    "ImageNet weights": ("start",),
-    "image size": ("size",),
-    "augmentation": ("augmentation",),
-    "loss": ("loss",),
-    "a detail that is not printed": ("detail",),
-    "another seed": ("seed",),
-    "other test images": ("sample",),
+# columns of `sizes_at_a_glance`: their effects as they are called there, and the kinds of each
+GLANCE: dict[str, dict[str, tuple[str, ...]]] = {
+    "test images that training knows": {"people": ("people",), "copies": ("expansion", "copies")},
+    "test part, labels": {"part": ("part",), "labels": ("labels",)},
+    "choice of the epoch": {"": ("selection",)},
+    "settings that vary": {
+        "ImageNet weights": ("start",),
+        "size": ("size",),
+        "augmentation": ("augmentation",),
+        "loss": ("loss",),
+        "a detail": ("detail",),
+    },
+    "chance": {"another seed": ("seed",), "other images": ("sample",)},
 }
 
 
-def at_a_glance(results: Path | str) -> pd.DataFrame:
-    """Every paper's headline networks as columns: what is published, our readings (percent), sizes of effects (points).
+def at_a_glance(results: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A line for each paper's headline network: what is published and our readings (percent); known effects (points).
 
     An effect of several networks or settings has its range. "not run": rows without records; "–": nothing to vary.
     """
     found = readings(results)
-    columns = {}
+    levels, sizes = [], []
     for paper, groups in HEADS.items():
         known = of_paper(paper, results)
         for ids in groups:
-            dataset = DATASETS[head(ids, results).dataset]
+            row = head(ids, results)
+            dataset = DATASETS[row.dataset]
             (line,) = found[(found["paper"] == NAMES[paper]) & (found["dataset"] == dataset)].to_dict(
                 "records"
             )
-            mark = " (stand-in)" if line["stand_in"] else ""
+            name = f"{NAMES[paper]}, {dataset}"
             star = chapters.REDUCED if str(line["network"]).endswith(chapters.REDUCED) else ""
+            mark = f" ({line['remark']})" if line["remark"] else ""
             names = ("published", "best test epoch", "epoch by validation", "unseen images", "other people")
-            cells = {name: "–" if np.isnan(line[name]) else f"{line[name]:.2f}" for name in names}
-            here = [e for e in known if e.dataset == dataset]
-            cells |= {
-                name: _at_a_glance([e for e in here if e.kind in kinds]) for name, kinds in GLANCE.items()
-            }
             left = left_of(ids, results)
-            cells["what remains"] = "not run" if left is None else str(left.state)
-            columns[f"{NAMES[paper]}, {dataset}{star}{mark}"] = cells
-    return pd.DataFrame(columns).rename_axis("reading or effect").reset_index()
+            levels.append(
+                {"network": f"{name}{star}{mark}"}
+                | {column: "–" if np.isnan(line[column]) else f"{line[column]:.2f}" for column in names}
+                | {"what remains": "not run" if left is None else str(left.state)}
+            )
+            here = [e for e in known if e.dataset == dataset]
+            cells = {
+                column: "; ".join(
+                    f"{called} {size}".strip()
+                    for called, of_kinds in kinds.items()
+                    if (size := _at_a_glance([e for e in here if e.kind in of_kinds]))
+                )
+                for column, kinds in GLANCE.items()
+            }
+            sizes.append({"network": name} | {column: cell or "–" for column, cell in cells.items()})
+    return pd.DataFrame(levels), pd.DataFrame(sizes)
 
 
 def _at_a_glance(effects: Sequence[Effect]) -> str:
-    """The range of sizes in a cell; those at the best test epochs and of unfinished runs are left out."""
+    """The range of sizes in a cell, those that are `gone` at the end apart; empty where there is nothing to vary.
+
+    Those at the best test epochs and of unfinished runs are left out.
+    """
     if not effects:
-        return "–"
+        return ""
     found = [e for e in measured(effects) if BEST_EPOCHS not in e.what]
     settled = [e for e in found if not e.unfinished]
     if not settled:
         return "not settled" if found else "not run"
-    star = chapters.REDUCED if any(e.reduced for e in settled) else ""
-    sizes = sorted({f"{e.points or 0:+.1f}" for e in settled}, key=float)
     if settled[0].kind in CHANCE:
-        return f"± {abs(float(sizes[-1])):.1f}{star}"
-    return " to ".join(dict.fromkeys((sizes[0], sizes[-1]))) + star
+        return f"± {max(e.points or 0 for e in settled):.1f}{_star(settled)}"
+    held, lost_ones = ([e for e in settled if gone(e) == turned] for turned in (False, True))
+    said = [_range(held)] if held else []
+    said += [f"{_range(lost_ones)} gone at the end"] if lost_ones else []
+    return ", ".join(said)
+
+
+def _range(effects: Sequence[Effect]) -> str:
+    sizes = sorted({f"{e.points or 0:+.1f}" for e in effects}, key=float)
+    return " to ".join(dict.fromkeys((sizes[0], sizes[-1]))) + _star(effects)
+
+
+def _star(effects: Sequence[Effect]) -> str:
+    return chapters.REDUCED if any(e.reduced for e in effects) else ""
+
+
+def of_one_seed(effects: Sequence[Effect]) -> str:
+    """How many of the settled differences between two rows rest on one seed, in a sentence; empty without any."""
+    found = [e for e in measured(effects) if e.kind in {c.kind for c in CONTRASTS} and not e.unfinished]
+    if not found:
+        return ""
+    single = sum(e.seeds == 1 for e in found)
+    return (
+        f"{single or 'None'} of the {len(found)} settled differences between two rows "
+        f"{'rests' if single == 1 else 'rest'} on one seed, so that another seed may say otherwise."
+    )
 
 
 def holds_zero(effect: Effect) -> bool:
@@ -567,7 +635,10 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
     if not found:
         return f"**{_upper(name)}.** Not measured yet: {chapters.some(wait, 'comparison')} whose runs are missing."
     chosen, best = ([e for e in found if (BEST_EPOCHS in e.what) == at_best] for at_best in (False, True))
-    spans = ([_span(chosen)] if chosen else []) + ([f"at the {BEST_EPOCHS} {_span(best)}"] if best else [])
+    printed, ours = ([e for e in chosen if elsewhere(e) == other] for other in (False, True))
+    spans = [_span(printed)] if printed else []
+    spans += [f"on a dataset that the paper does not use {_span(ours)}"] if ours else []
+    spans += [f"at the {BEST_EPOCHS} {_span(best)}"] if best else []
     span = "; ".join(spans)
     shortened = sum(e.reduced for e in found)
     learning = sum(e.unfinished for e in found)
@@ -584,8 +655,8 @@ def told(kind: str, effects: Sequence[Effect]) -> str:
         )
         if some_of
     ]
-    late = [(e.points, e.last[0]) for e in found if e.last is not None and e.points is not None]
-    turned = sum(lost(size, end) for size, end in late)
+    late = [e for e in found if e.last is not None]
+    turned = sum(map(gone, late))
     have = "is" if turned == 1 else "are"
     single = kind in {"people", *(c.kind for c in CONTRASTS)} and not all(
         e.bounds.endswith("and seeds") for e in bounded
@@ -628,8 +699,9 @@ def readings(results: Path | str) -> pd.DataFrame:
     """Published and four readings of ours (percent), a line for each paper's network on a dataset; NaN where none.
 
     ``best test epoch`` and ``epoch by validation`` are under the paper's own split; ``other people`` pools the folds by
-    subject, ``unseen images`` leaves out what training also holds. ``n`` counts the test images of the paper's split,
-    ``stand_in`` is that of `stands_in`; ``runs`` and ``runs of other people`` say how strong the records are.
+    subject, ``unseen images`` leaves out what training also holds. ``bounds`` has the 95 % bounds (fractions) of all
+    but the best test epoch by their names. ``n`` counts the test images of the paper's split, ``stand_in`` is that of
+    `stands_in`, ``remark`` that of `remark`; ``runs`` and ``runs of other people`` say how strong the records are.
     """
     lines = []
     for paper, groups in HEADS.items():
@@ -639,22 +711,30 @@ def readings(results: Path | str) -> pd.DataFrame:
             chosen = [p["result"]["val_selected"] for p in parts]
             folds = people(row, results)
             honest, others = np.nan, []
+            bounds = {"epoch by validation": chapters.interval(parts)[1:]} if parts else {}
             if folds.points is not None:
-                honest = 100 * float(np.mean(chapters.pooled(row, results)[1]))
+                images, right = chapters.pooled(row, results)
+                honest = 100 * float(np.mean(right))
+                bounds["other people"] = seeds_interval(right, tables.clusters_of(images, row.dataset))
                 names, fold_seeds = chapters.seeds_of_folds(row, results)
                 others = [p for i in names for p in tables.parts_of(results, i) if p["seed"] in fold_seeds]
-            unseen = [r["unseen"]["accuracy"] for r in chosen if r["unseen"]["n"] < r["n"]]
+            fewer = [r["unseen"] for r in chosen if r["unseen"]["n"] < r["n"]]
+            unseen = [r["accuracy"] for r in fewer]
+            if fewer:
+                bounds["unseen images"] = mean_interval(unseen, [r["n"] for r in fewer])
             lines.append(
                 {
                     "paper": NAMES[paper],
                     "network": wording.variant(row) + (chapters.star(parts) if parts else ""),
                     "dataset": DATASETS[row.dataset],
                     "stand_in": stands_in(row),
+                    "remark": remark(ids, row),
                     "published": chapters.printed_accuracy(row),
                     "best test epoch": _mean([p["result"]["paper_style"]["accuracy"] for p in parts]),
                     "epoch by validation": _mean([r["accuracy"] for r in chosen]),
                     "unseen images": _mean(unseen),
                     "other people": honest,
+                    "bounds": bounds,
                     "n": chosen[0]["n"] if chosen else 0,
                     "runs": tables.evidence_label(parts),
                     "runs of other people": f"n = {folds.n:,}, {_of_folds(others)}" if others else "",

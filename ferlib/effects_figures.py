@@ -15,11 +15,13 @@ from matplotlib.figure import Figure
 from ferlib import chapters
 from ferlib.claims.page import NAMES
 from ferlib.couples import LAST
-from ferlib.effects import CHANCE, Effect, frame, measured, short, title, told, waiting
+from ferlib.effects import CHANCE, Effect, frame, measured, place, short, title, told, waiting
 from ferlib.plots import LATE
 from ferlib.wording import without_constant
 
+STRICTER, BELOW = ("unseen images", "other people"), 0.2  # drawn below the others, by this part of a line
 LABEL = 38  # letters of a line below a heading: what a phone shows beside the marks
+UNSETTLED: dict[str, Any] = {"color": "0.55", "marker": "x", "linestyle": ""}
 READINGS = {  # column of `ferlib.effects.readings` -> marker
     "published": "D",
     "best test epoch": "^",
@@ -64,9 +66,9 @@ def sizes(effects: Sequence[Effect], *, papers: bool = False) -> Figure | None:
 def _name(e: Effect, papers: bool) -> str:
     """A line's label; below a heading with its kind it has of `short` what the heading does not say."""
     if not papers:
-        return textwrap.fill(f"{e.dataset}: {short(e)}", 56)
+        return textwrap.fill(f"{place(e)}: {short(e)}", 56)
     rest = short(e).removeprefix(title(e)).removeprefix(": ")
-    return textwrap.fill(f"{NAMES[e.paper]}, {e.dataset}" + (f": {rest}" if rest else ""), LABEL)
+    return textwrap.fill(f"{NAMES[e.paper]}, {place(e)}" + (f": {rest}" if rest else ""), LABEL)
 
 
 def _draw(ax: plt.Axes, y: int, e: Effect) -> None:
@@ -76,6 +78,9 @@ def _draw(ax: plt.Axes, y: int, e: Effect) -> None:
         if e.kind == "sample" and e.low is not None and e.high is not None:
             low, high = e.low, e.high
         ax.plot([low, high], [y, y], color="0.55", linewidth=6, solid_capstyle="butt")
+        return
+    if e.unfinished:
+        ax.plot(e.points, y, **UNSETTLED)
         return
     color, marker = ("C1", "D") if e.kind == "gap" else ("C0", "o")
     if e.low is not None and e.high is not None:
@@ -98,6 +103,7 @@ def _key(found: Sequence[Effect]) -> list[plt.Line2D]:
     key = []
     if any(e.kind == "gap" for e in found):
         key.append(line([], [], color="C1", marker="D", label="published minus ours, 95 % interval"))
+    unsettled, found = any(e.unfinished for e in found), [e for e in found if not e.unfinished]
     if any(e.bounds.startswith("95") and e.kind != "gap" for e in found if e.kind not in CHANCE):
         key.append(line([], [], **ours, label="effect, 95 % interval"))
     if any(e.bounds == "range" and e.kind not in CHANCE for e in found):
@@ -110,6 +116,8 @@ def _key(found: Sequence[Effect]) -> list[plt.Line2D]:
         )
     if any(e.last is not None for e in found):
         key.append(line([], [], **LATE, label=f"effect over the last {LAST} epochs"))
+    if unsettled:
+        key.append(line([], [], **UNSETTLED, label="not settled: still learning"))
     if any(e.kind in CHANCE for e in found):
         key.append(line([], [], color="0.55", linewidth=6, label="chance"))
     return key
@@ -119,6 +127,7 @@ def readings(frame: pd.DataFrame) -> Figure | None:
     """Accuracy of each paper's network, published and in our readings; lines without a run are left out.
 
     A row that stands in for the paper's own is marked: its distance to what is published says nothing of the paper.
+    The stricter readings are drawn a little lower, so that their intervals do not cover each other.
     """
     found = frame[frame["epoch by validation"].notna()].reset_index(drop=True)
     if not len(found):
@@ -127,9 +136,14 @@ def readings(frame: pd.DataFrame) -> Figure | None:
     for column, marker in READINGS.items():
         color = "C1" if column == "published" else "C0"
         face = color if column in ("published", "epoch by validation") else "white"
+        below = [y + (BELOW if column in STRICTER else 0) for y in found.index]
+        for y, value, bounds in zip(below, found[column], found["bounds"], strict=True):
+            if column in bounds:
+                low, high = (100 * bound for bound in bounds[column])
+                ax.errorbar(value, y, xerr=[[value - low], [high - value]], color=color, capsize=3)
         ax.plot(
             found[column],
-            found.index,
+            below,
             linestyle="",
             color=color,
             marker=marker,
@@ -142,8 +156,10 @@ def readings(frame: pd.DataFrame) -> Figure | None:
     ax.set_yticks(
         found.index,
         [
-            f"{p}, {d}{' *' if n.endswith(' *') else ''}{' (stand-in)' if stand_in else ''}"
-            for p, d, n, stand_in in found[["paper", "dataset", "network", "stand_in"]].to_numpy()
+            textwrap.fill(
+                f"{p}, {d}{' *' if n.endswith(' *') else ''}{f' ({remark})' if remark else ''}", LABEL
+            )
+            for p, d, n, remark in found[["paper", "dataset", "network", "remark"]].to_numpy()
         ],
     )
     ax.set_ylim(len(found) - 0.5, -0.5)
@@ -174,7 +190,7 @@ def of_kinds(kinds: Sequence[str], effects: Sequence[Effect]) -> None:
         if not found:
             continue
         shown = frame(found).drop(columns=["effect", "dataset"])
-        shown.insert(0, "paper, dataset", [f"{NAMES[e.paper]}, {e.dataset}" for e in found])
+        shown.insert(0, "paper, dataset", [f"{NAMES[e.paper]}, {place(e)}" for e in found])
         shown.insert(1, "points", shown.pop("points"))
         shown, same = without_constant(shown, ("interval over", "images"))
         chapters.table(shown)

@@ -12,6 +12,7 @@ from pathlib import Path
 from IPython.display import HTML, display
 
 from ferlib import chapters, comparison, effects, tables, wording
+from ferlib.claims.verdicts import RUN, missing
 from ferlib.comparison import STEPS, Gain, Tested, gain_of
 from ferlib.comparison_tables import ALONE, FITTED, OWN_FOLDS, own_difference
 from ferlib.effects import HEADS, Left
@@ -104,8 +105,8 @@ def _start(identifier: str) -> str:
 
 
 def _accuracy(ids: Sequence[str], results: Path | str) -> tuple[str, str]:
-    row = effects.head(ids, results)
-    place = wording.dataset(row)
+    row, own = effects.head(ids, results), EXPERIMENTS[ids[0]]
+    place = wording.dataset(own)
     published = f"published {chapters.printed_accuracy(row):.2f} %"
     left = effects.left_of(ids, results)
     if left is None:
@@ -114,10 +115,11 @@ def _accuracy(ids: Sequence[str], results: Path | str) -> tuple[str, str]:
     ours, low, high = (printed - (value or 0.0) for value in (gap.points, gap.high, gap.low))
     runs = tables.evidence_label(tables.parts_of(results, row.id))
     found = f"{ours:.2f} % [{low:.1f}, {high:.1f}] of {gap.n:,} test images ({runs})"
+    on = "" if wording.dataset(row) == place else f", {wording.dataset(row)}"
     if effects.stands_in(row):
         text = (
-            f"{published}; its own row is not run yet. A row that stands in for it ({_start(row.id)}) has {found}: "
-            "the two are not comparable."
+            f"{published}; its own row is {RUN[0] if missing(own) == RUN[0] else 'not run yet'}. A row that "
+            f"stands in for it ({_start(row.id)}{on}) has {found}: the two are not comparable."
         )
     else:
         text = f"{published}, ours {found}: {LEFT[left.state]}."

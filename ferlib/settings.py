@@ -92,8 +92,8 @@ LOSS_OPTIONS: Said = {
 PIXELS: Said = {
     "channels": lambda v: {1: "grey", 3: "three channels"}[v],
     "standardise": lambda v: {
-        "image": "each image brought to mean 0 and deviation 1",
-        "imagenet": "by ImageNet's mean and deviation",
+        "image": "each image brought to mean 0 and standard deviation 1",
+        "imagenet": "by ImageNet's mean and standard deviation",
         "symmetric": "in [-1, 1]",
     }[v],
 }
@@ -257,12 +257,12 @@ def _start(row: Experiment) -> str:
 LINES: Mapping[str, Callable[[Experiment], str]] = {
     "images": _images,
     "split": _split,
-    "side of the input": lambda row: f"{row.size} pixels",
+    "input size": lambda row: f"{row.size} pixels",
     "pixels": _pixels,
     "augmentation": lambda row: words(row.augmentation, AUGMENTATION),
     "uneven classes": lambda row: words(row.balance, BALANCE),
     "network": lambda row: words(row.variant, VARIANT),
-    "start of the weights": _start,
+    "initialisation": _start,
     "loss": _loss,
     "optimiser": lambda row: words(row.optimiser, OPTIMISER),
     "learning rate": lambda row: number(row.optimiser["lr"]),
@@ -276,11 +276,11 @@ LINES: Mapping[str, Callable[[Experiment], str]] = {
 BELONGS: Mapping[str, tuple[str, ...]] = {
     "images": ("dataset_options.rule", "dataset_options.classes"),
     "split": ("dataset_options.protocol", "dataset_options.test_fraction", "dataset.test"),
-    "side of the input": ("size",),
+    "input size": ("size",),
     "pixels": ("preprocess",),
     "augmentation": ("augmentation",),
     "uneven classes": ("balance",),
-    "start of the weights": ("variant.pretrained", "weights"),
+    "initialisation": ("variant.pretrained", "weights"),
     "loss": ("loss", "loss_options"),
     "optimiser": ("optimiser",),
     "schedule": ("schedule",),
@@ -288,7 +288,7 @@ BELONGS: Mapping[str, tuple[str, ...]] = {
     "epochs": ("epochs",),
     "early stopping": ("early_stopping",),
 }
-SINGLE = ("split", "start of the weights")  # lines of which a single entry may leave all open
+SINGLE = ("split", "initialisation")  # lines of which a single entry may leave all open
 # about how runs are made, and not about a line
 APART = ("precision", "seeds", "selection", "everything", "settle", "targets")
 # a remark in an entry of ``assumed`` about another line -> that line, and what it says of it
@@ -306,9 +306,9 @@ DEVIATING = {
     "A batch that is left": "",
     "No vertical flips": "augmentation",
     "28,224 / 3,529 / 3,519": "images",
-    "Our own row: from scratch": "start of the weights",
-    "Our own row: 48x48": "side of the input",
-    "Our own row: 96x96": "side of the input",
+    "Our own row: from scratch": "initialisation",
+    "Our own row: 48x48": "input size",
+    "Our own row: 96x96": "input size",
     "Our own row: without center loss": "loss",
     "Our own row: without": "network",
     "Our own row: the linear": "network",
@@ -322,7 +322,7 @@ DEVIATING = {
     "CK+48 in place": "images",
     "25,060 / 3,199": "images",
     "28,389 / 3,553": "images",
-    "Section IV.A prints 224x224": "side of the input",  # an entry of ``assumed`` that departs from the paper
+    "Section IV.A prints 224x224": "input size",  # an entry of ``assumed`` that departs from the paper
 }
 
 

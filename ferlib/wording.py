@@ -30,8 +30,8 @@ def without_constant(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.Da
     same = [c for c in columns if c in frame and len(frame) > 1 and frame[c].nunique(dropna=False) == 1]
     if not same:
         return frame, ""
-    told = ", ".join(f"{column} {frame[column].iloc[0]}" for column in same)
-    return frame.drop(columns=same), f"In every line: {told}."
+    told = ", ".join(f"*{column}*: {frame[column].iloc[0]}" for column in same)
+    return frame.drop(columns=same), f"In every line {told}."
 
 
 # ---------------------------------------------------------------------------------------------------------

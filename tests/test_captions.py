@@ -184,6 +184,7 @@ def test_of_readings_each_networks_distance():
             "dataset": ["CK+48", "FER2013", "FERPlus", "CK+48"],
             "network": ["a", "b *", "c", "d"],
             "stand_in": [False, False, False, True],
+            "remark": ["", "official test part", "", "stand-in"],
             "published": [90.0, 80.0, 70.0, 99.0],
             "best test epoch": [91.0, 79.0, np.nan, 50.0],
             "epoch by validation": [88.0, 78.0, np.nan, 50.0],
@@ -194,7 +195,8 @@ def test_of_readings_each_networks_distance():
     )
     assert captions.readings(frame) == (
         "Distance to the published accuracy, in points: A on CK+48 +1.0 (best test epoch), -2.0 (epoch by validation); "
-        "B on FER2013 * -1.0 (best test epoch), -2.0 (epoch by validation), -20.0 (other people *)."
+        "B on FER2013 (official test part) * -1.0 (best test epoch), -2.0 (epoch by validation), "
+        "-20.0 (other people *)."
     )
     assert captions.readings(frame.iloc[2:]) == ""
 
@@ -255,6 +257,8 @@ def test_a_step_that_the_test_does_not_bear_out_may_be_zero():
         (0.0, 0.4, False),
         (0.001, 1.0, False),
         (2.0, 1e-9, True),
+        (-2.54, -0.05, True),
+        (-2.54, -0.26, False),
     ],
 )
 def test_what_is_lost_over_the_last_epochs(difference, last, lost):

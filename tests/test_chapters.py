@@ -278,6 +278,27 @@ def test_a_difference_that_hangs_on_the_choice_of_the_epoch_is_told(tmp_path):
     assert f"difference of {FULL.row} is there" in chapters.epochs_matter([BASELINE, FULL], tmp_path)
 
 
+def test_counts_of_matrices_stand_folded_under_their_figure(monkeypatch):
+    shown = []
+    monkeypatch.setattr(chapters, "display", lambda box: shown.append(box.data))
+    two = Matrix(("sad", "happy"), np.array([[3, 1], [2, 4]]))
+    chapters.counts({"by frames": two, "by people": Matrix(("happy",), np.array([[7]]))})
+    (html,) = shown
+    assert html.startswith("<details class='folded'><summary>The counts of the figure as a table</summary>")
+    cells = [
+        [c.text for c in row.find_all(["th", "td"])]
+        for row in BeautifulSoup(html, "html.parser").find_all("tr")
+    ]
+    assert cells == [
+        ["matrix", "true", "as happy", "as sad"],
+        ["by frames", "happy", "4", "2"],
+        ["by frames", "sad", "1", "3"],
+        ["by people", "happy", "7", "–"],
+    ]
+    chapters.counts({})
+    assert len(shown) == 1
+
+
 def test_a_folded_table_opens_by_its_summary(monkeypatch):
     shown = []
     monkeypatch.setattr(chapters, "display", shown.append)

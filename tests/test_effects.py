@@ -123,26 +123,64 @@ def test_runs_of_few_epochs_settle_nothing(tmp_path):
     assert found.unfinished and found.points == pytest.approx(40)
     assert "not settled in 1, whose runs of few epochs were still learning" in effects.told(c.kind, [found])
     assert captions.sizes([found]) == "" and captions.sizes([replace(found, unfinished=False)])
-    glance = effects.at_a_glance(tmp_path).set_index("reading or effect")
-    (column,) = (name for name in glance if name.startswith("SE-CNN"))
-    (row,) = (name for name, kinds in effects.GLANCE.items() if c.kind in kinds)
-    assert glance.loc[row, column] == "not settled"
+    _, glance = effects.at_a_glance(tmp_path)
+    ((column, name),) = (
+        (column, name)
+        for column, kinds in effects.GLANCE.items()
+        for name, of_kinds in kinds.items()
+        if c.kind in of_kinds
+    )
+    cell = glance.set_index("network").loc["SE-CNN, FER2013", column]
+    assert f"{name} not settled" in cell.split("; ")
+    figure = effects_figures.sizes([found])
+    assert [line.get_marker() for line in figure.axes[0].lines[:1]] == ["x"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["not settled: still learning"]
+    plots.close(figure)
 
 
 def test_papers_at_a_glance(tmp_path):
     """Without records nothing is measured; of a network by frames and by people the size, of two networks the range."""
-    empty = effects.at_a_glance(tmp_path).set_index("reading or effect")
-    assert {"published", *effects.GLANCE, "what remains"} <= set(empty.index)
-    assert set(empty.loc["what remains"]) == {"not run"} and set(empty.loc["epoch by validation"]) == {"–"}
-    assert set(np.unique(empty.loc[list(effects.GLANCE)])) == {"not run", "–"}
+    empty, sizes = effects.at_a_glance(tmp_path)
+    assert set(empty["what remains"]) == {"not run"} and set(empty["epoch by validation"]) == {"–"}
+    assert list(sizes.columns) == ["network", *effects.GLANCE]
+    cells = {part for column in effects.GLANCE for cell in sizes[column] for part in cell.split("; ")}
+    assert all(part == "–" or part.endswith("not run") for part in cells)
     for seed, (accuracy, best) in enumerate(((0.7, 0.75), (0.6, 0.75))):
         record(tmp_path, "amdcnn-ckplus-acs3", seed, accuracy, best=best, dataset="ckplus", profile="full")
     record(tmp_path, "amdcnn-ckplus-baseline", 0, 0.5, best=0.5, dataset="ckplus", profile="reduced")
-    column = effects.at_a_glance(tmp_path).set_index("reading or effect")["AMDCNN, CK+48"]
-    assert (column["best test epoch"], column["epoch by validation"]) == ("75.00", "65.00")
-    assert column["another seed"] == "± 10.0" and column["epoch chosen on the test images"] == "+6.7 *"
+    levels, sizes = (
+        frame.set_index("network").loc["AMDCNN, CK+48"] for frame in effects.at_a_glance(tmp_path)
+    )
+    assert (levels["best test epoch"], levels["epoch by validation"]) == ("75.00", "65.00")
+    assert sizes["chance"].startswith("another seed ± 10.0; other images ± ")
+    assert sizes["choice of the epoch"] == "+6.7 *"
+
+
+def test_what_is_gone_at_the_end_stands_apart_at_a_glance():
     steps = [effects.Effect("detail", "amdcnn", "CK+48", "x", (), points=p) for p in (2.0, -1.0, 0.5)]
-    assert effects._at_a_glance(steps) == "-1.0 to +2.0"
+    assert effects._at_a_glance(steps) == "-1.0 to +2.0" and effects._at_a_glance([]) == ""
+    steps[0] = replace(steps[0], last=(0.1, 0.3))
+    assert effects.gone(steps[0]) and effects._at_a_glance(steps) == "-1.0 to +0.5, +2.0 gone at the end"
+    assert effects._at_a_glance(steps[:1]) == "+2.0 gone at the end"
+    steps = [replace(e, seeds=1) for e in steps]
+    assert effects.of_one_seed(steps).startswith(
+        "3 of the 3 settled differences between two rows rest on one seed"
+    )
+    assert effects.of_one_seed([]) == ""
+
+
+def test_a_dataset_that_the_paper_does_not_use_gives_no_superlative():
+    """Nan et al. print nothing on CK+, Shang et al. do."""
+    ours = effects.Effect(
+        "people", "a_mobilenet", "CK+48", "x: y", (), points=40.0, low=30.0, high=50.0, seeds=1
+    )
+    theirs = replace(ours, paper="amdcnn", points=10.0)
+    assert effects.elsewhere(ours) and not effects.elsewhere(theirs)
+    said = captions.sizes([ours, theirs], papers=True)
+    assert said.startswith("The one effect on the papers' own datasets is +10.00 points (AMDCNN, CK+48")
+    told = effects.told("people", [ours, theirs])
+    assert "** +10.0 points; on a dataset that the paper does not use +40.0 points" in told
+    assert list(effects.frame([ours])["dataset"]) == ["CK+48 (not in its paper)"]
 
 
 def test_only_shared_seeds_are_compared(tmp_path):

@@ -42,7 +42,7 @@ def test_what_is_printed_and_what_is_not():
     assert cells(one, "learning rate") == ["0.002", "as printed"]
     assert cells(one, "optimiser") == ["Adam, epsilon 1e-07", "partly"]
     assert cells(one, "early stopping")[1] == "as printed"
-    assert cells(one, "start of the weights") == ["from scratch", "not printed"]
+    assert cells(one, "initialisation") == ["from scratch", "not printed"]
     assert cells(one, "split")[1] == "we deviate"
     chen = settings.table([get("gcca_vgg-fer2013-model6"), get("gcca_vgg-ckplus-model6")])
     assert cells(chen, "learning rate") == ["0.0001", "not printed"]
@@ -54,6 +54,6 @@ def test_datasets_that_differ_stand_by_name():
     rows = [get(f"amdcnn-{name}-acs3") for name in ("fer2013", "ferplus", "rafdb", "ckplus")]
     frame = settings.table(rows)
     assert cells(frame, "batch") == ["FER2013, FERPlus, RAF-DB: 32 images; CK+48: 8 images", "as printed"]
-    assert cells(frame, "side of the input")[1] == "FER2013, FERPlus, CK+48: as printed; RAF-DB: we deviate"
+    assert cells(frame, "input size")[1] == "FER2013, FERPlus, CK+48: as printed; RAF-DB: we deviate"
     assert cells(frame, "images")[0].startswith("FER2013; FERPlus, labels: most frequent vote")
     assert "FERPlus: not printed" in cells(frame, "split")[1]

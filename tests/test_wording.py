@@ -59,7 +59,7 @@ def test_what_is_shown(monkeypatch):
 def test_columns_that_say_the_same_become_a_sentence():
     frame = pd.DataFrame({"network": ["a", "b"], "seeds": [1, 1], "images": ["981", "981"], "p": [1, 2]})
     left, told = wording.without_constant(frame, ("seeds", "images", "p", "absent"))
-    assert list(left) == ["network", "p"] and told == "In every line: seeds 1, images 981."
+    assert list(left) == ["network", "p"] and told == "In every line *seeds*: 1, *images*: 981."
     assert wording.without_constant(frame[:1], ("seeds",))[1] == ""
     assert wording.without_constant(pd.DataFrame(), ("seeds",))[1] == ""
 

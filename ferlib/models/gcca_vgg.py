@@ -1,4 +1,4 @@
-"""VGG16 with grouped channel attention, a partial decoder and reverse attention (Chen & Chen, 2024)."""
+"""VGG16 with group convolutional channel attention, a partial decoder and reverse attention (Chen & Chen, 2024)."""
 
 from __future__ import annotations
 
