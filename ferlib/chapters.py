@@ -58,10 +58,10 @@ def counts(matrices: Mapping[str, Matrix]) -> None:
         names = [book_name(classes[i]) for i in order]
         for name, row in zip(names, found[np.ix_(order, order)], strict=True):
             lines.append(
-                {"matrix": title, "true": name} | {f"as {c}": int(n) for c, n in zip(names, row, strict=True)}
+                {"matrix": title, "true": name} | {f"as {c}": str(n) for c, n in zip(names, row, strict=True)}
             )
     if lines:
-        folded("The counts of the figure as a table", pd.DataFrame(lines).astype(object).fillna("–"))
+        folded("The counts of the figure as a table", pd.DataFrame(lines).fillna("–"))
 
 
 def table_or(frame: pd.DataFrame, otherwise: str) -> None:
