@@ -175,6 +175,17 @@ def costs(rounds: int = 30) -> dict[str, dict[str, float]]:
     }
 
 
+def misjudged(cost: dict[str, dict[str, float]]) -> list[str]:
+    """Titles of the networks of ``cost`` (`costs`) timed faster than their twins, which multiply less: noise."""
+    return [
+        title(name)
+        for name, (*_, twin) in NETWORKS.items()
+        if twin
+        and cost[name]["latency (ms)"] < cost[twin]["latency (ms)"]
+        and cost[name]["multiply-adds"] > cost[twin]["multiply-adds"]
+    ]
+
+
 def points(found: dict[str, Tested], cost: dict[str, dict[str, float]]) -> dict[str, list[Point]]:
     """For `plots.pareto`, by the axis of each of `COSTS`, in its unit.
 

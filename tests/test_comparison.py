@@ -456,6 +456,14 @@ def test_a_pair_under_two_ways_of_training(many, monkeypatch, tmp_path):
     assert comparison_tables.own_folds({}, tmp_path) == ""
 
 
+def test_a_network_timed_faster_than_its_smaller_twin_is_noise():
+    cost = {name: {"latency (ms)": 2.0, "multiply-adds": 2.0} for name in NETWORKS}
+    assert comparison.misjudged(cost) == []
+    cost["msca_resnet-plain"] = {"latency (ms)": 3.0, "multiply-adds": 1.0}
+    cost["se_cnn-plain"] = {"latency (ms)": 1.0, "multiply-adds": 1.0}
+    assert comparison.misjudged(cost) == [comparison.title("msca_resnet")]
+
+
 @pytest.mark.parametrize("fitted", [0.95, 0.5])
 def test_attention_alone_on_people_not_seen_is_told_beside_the_answer(many, monkeypatch, fitted):
     """A-MobileNet's own pair is SE-CNN's here, 35 points apart: the exception, unless it does not fit its images."""
