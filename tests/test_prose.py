@@ -30,7 +30,7 @@ SETTINGS = {
     "data_audit.ipynb": ("human accuracy at about 65 %", "a human accuracy of 65 ± 5 %"),  # cited
     "effects.py": ("95 %, people", "95 %, images", "95 %, {}"),  # of which resampling
     "forensics.ipynb": ("a value near 0.05 is no discovery",),
-    "evidence.md": ("narrower than ±3 points",),
+    "evidence.md": ("no further than 3 points", "further than 3 points to one side"),
     "gcca_vgg.ipynb": ("0.005 and 7 (section 2.6)", "which gain could its images show at 80 %?"),
     "intro.md": ("Python 3.11", "Python 3.12"),
     "ledger.ipynb": ("narrower than ± 3 points", "Below 0.05 the **direction holds**"),
