@@ -560,7 +560,13 @@ def at_a_glance(results: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
             levels.append(
                 {"network": f"{name}{star}{mark}"}
                 | {column: "–" if np.isnan(line[column]) else f"{line[column]:.2f}" for column in names}
-                | {"what remains": "not run" if left is None else str(left.state)}
+                | {
+                    "what remains": "not run"
+                    if left is None
+                    else "–"
+                    if line["stand_in"]
+                    else str(left.state)
+                }
             )
             here = [e for e in known if e.dataset == dataset]
             cells = {
