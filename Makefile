@@ -34,8 +34,8 @@ endif
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "error: '$(PYTHON)' is not Python 3.11 or newer; install one and name it: PYTHON=python3.12 make" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 14))' || \
-	  echo "note: $(PYTHON) is newer than Python 3.13, the newest that this was tested with"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || \
+	  echo "note: $(PYTHON) is newer than Python 3.12, the newest that this is tested with; PYTHON=python3.12 make env takes that"
 	@start=$$(date +%s); \
 	echo "creating the environment in $(VENV) (several minutes, most of it PyTorch)"; \
 	rm -f $(STAMP); \

@@ -113,6 +113,19 @@ def test_make_refuses_an_old_python_in_one_line(tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
+def test_make_says_that_a_newer_python_is_not_tested(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    new = tmp_path / "python-new"
+    new.write_text('#!/bin/sh\ncase "$2" in *"< (3, 11)"*) exit 0;; *) exit 1;; esac\n')
+    new.chmod(0o755)
+    result = _make(tmp_path, "env", f"PYTHON={new}")
+    assert result.returncode != 0  # it makes no environment
+    assert result.stdout.startswith(
+        f"note: {new} is newer than Python 3.12, the newest that this is tested with"
+    )
+
+
 def _targets(text: str) -> set[str]:
     return set(re.findall(r"\bmake[ \"',\]\[]+([a-z][a-z-]*)", text))
 
