@@ -402,19 +402,24 @@ def alike(found: dict[str, Tested], dataset: str) -> list[Gain]:
         gain = Gain(f"{shown.partition(' (')[0]}, {dataset}", None)
         if test is not None:
             one, other = found[name], found[twin]
-            gain = replace(
-                gain,
-                ours=test["mean"],
-                low=test["low"],
-                high=test["high"],
-                seeds=int(test["seeds"]),
-                n=len(one.ids),
-                reduced=one.reduced or other.reduced,
-                last=None if np.isnan(test["last"]) else test["last"],
-                p=test["p"],
-            )
+            gain = measured(gain, test, len(one.ids), one.reduced or other.reduced)
         gains.append(gain)
     return gains
+
+
+def measured(gain: Gain, test: Mapping[str, float], n: int, reduced: bool) -> Gain:
+    """``gain`` with ours from a ``test`` (`difference`) over ``n`` images, of whole runs or shortened ones."""
+    return replace(
+        gain,
+        ours=test["mean"],
+        low=test["low"],
+        high=test["high"],
+        seeds=int(test["seeds"]),
+        n=n,
+        reduced=reduced,
+        last=None if np.isnan(test["last"]) else test["last"],
+        p=test["p"],
+    )
 
 
 def steps(rows: Sequence[Experiment], results: Path | str) -> list[Gain]:

@@ -21,6 +21,7 @@ from ferlib.comparison import (
     against_twins,
     alike,
     difference,
+    measured,
     overall,
     pooled,
     rows_of,
@@ -285,18 +286,8 @@ def unseen_people(results: Path | str) -> list[Gain]:
             both := own_pair(pair, results)
         ) is not None:
             test, reduced = found
-            gain = replace(
-                gain,
-                ours=test["mean"],
-                low=test["low"],
-                high=test["high"],
-                seeds=int(test["seeds"]),
-                n=len(both[0].ids),
-                reduced=reduced,
-                undertrained=min(one.fitted for one in both) < FITTED["ckplus"],
-                last=None if np.isnan(test["last"]) else test["last"],
-                p=test["p"],
-            )
+            slow = min(one.fitted for one in both) < FITTED["ckplus"]
+            gain = replace(measured(gain, test, len(both[0].ids), reduced), undertrained=slow)
         gains.append(gain)
     return gains
 
