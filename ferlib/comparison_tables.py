@@ -244,7 +244,7 @@ def landing(
     elif provisional:
         said[-1] = said[-1].removesuffix(".") + f"{provisional}."
     unseen = unseen_people(results)
-    more = [_on_people(unseen), _with_classifiers(results), _left_out(found, every)]
+    more = [_on_people(unseen, results), _with_classifiers(results), _left_out(found, every)]
     return _answer(alone, unseen), said, " ".join(filter(None, more))
 
 
@@ -298,16 +298,19 @@ def _corrected(gains: Sequence[Gain]) -> dict[str, float]:
     return dict(zip([g.title for g in known], holm([g.p or 0.0 for g in known]), strict=True))
 
 
-def _on_people(unseen: Sequence[Gain]) -> str:
+def _on_people(unseen: Sequence[Gain], results: Path | str) -> str:
     """What `unseen_people` shows, in a sentence; empty without runs."""
     corrected = _corrected(unseen)
     said = []
-    for gain in (g for g in unseen if g.ours is not None):
+    for gain, pair in zip(unseen, OWN_ALONE.values(), strict=True):
+        if gain.ours is None or (both := own_pair(pair, results)) is None:
+            continue
+        without, with_ = (100 * float(one.correct.mean()) for one in both)
         text = (
             f"{gain.title.partition(', ')[0]} {chapters.signed(gain.ours or 0.0)} "
             f"{chapters.bounds(gain.low or 0.0, gain.high or 0.0)}"
         )
-        known = [chapters.some(gain.seeds, "seed")]
+        known = [f"from {without:.1f} % to {with_:.1f} %", chapters.some(gain.seeds, "seed")]
         known += [f"{gain.last:+.2f} over the last {LAST} epochs"] if gain.last is not None else []
         if gain.title in corrected and (gain.above or gain.below):
             known.append(f"p = {corrected[gain.title]:.2g} after correction for {len(corrected)} pairs")
