@@ -175,7 +175,7 @@ def costs(rounds: int = 30) -> dict[str, dict[str, float]]:
     }
 
 
-def misjudged(cost: dict[str, dict[str, float]]) -> list[str]:
+def mistimed(cost: dict[str, dict[str, float]]) -> list[str]:
     """Titles of the networks of ``cost`` (`costs`) timed faster than their twins, which multiply less: noise."""
     return [
         title(name)

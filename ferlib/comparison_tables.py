@@ -282,10 +282,8 @@ def unseen_people(results: Path | str) -> list[Gain]:
     gains = []
     for name, pair in OWN_ALONE.items():
         gain = Gain(f"{_plain(name)}, CK+48", None)
-        if (found := own_difference(pair, results)) is not None and (
-            both := own_pair(pair, results)
-        ) is not None:
-            test, reduced = found
+        if (both := own_pair(pair, results)) is not None and (test := difference(*both)) is not None:
+            reduced = any(one.reduced for one in both)
             slow = min(one.fitted for one in both) < FITTED["ckplus"]
             gain = replace(measured(gain, test, len(both[0].ids), reduced), undertrained=slow)
         gains.append(gain)

@@ -283,6 +283,12 @@ def test_networks_that_differ_in_attention_alone():
             assert (own.model == other.model and differing == {"se"}) == (name in comparison_tables.ALONE)
 
 
+def test_the_twin_keeps_as_many_se_blocks_as_the_page_says():
+    with_, without = (comparison.network(name) for name in ("msca_resnet", "msca_resnet-plain"))
+    blocks = [sum(isinstance(m, type(with_.attention.se)) for m in net.modules()) for net in (with_, without)]
+    assert blocks == [7, 4] and "four of its seven SE blocks" in comparison_tables.KEPT
+
+
 def test_twins_stand_beside_the_papers_own_steps(many):
     found, _ = many
     gains = {g.title: g for g in comparison.alike(found, "CK+48")}
@@ -332,7 +338,8 @@ def test_the_landing_page_has_what_there_is(many):
         (
             -4.0,
             0.9,
-            "1 of the 3 printed gains can be held against such a pair: +50.00 for SE-CNN on CK+ (trained alike: +35.",
+            "1 of the 3 printed gains can be held against such a pair: +50.00 for SE-CNN on CK+ (trained alike: "
+            "+35.00 [",
         ),
         (-4.0, 1.1, "such a pair: +1.00 for SE-CNN on CK+ (trained alike: +35.00 ["),
         (0.1, 3.1, "Attention is shown to help on CK+48, folds by subject. "),
@@ -389,6 +396,7 @@ def test_shortened_runs_are_told_as_such_on_the_landing_page(many):
         (replace(whole, ours=-1.0, high=-0.1), "in 1 (A, one run each)."),
     ):
         below, _ = landing([one], {"ckplus": {}, "fer2013": {}})
+        assert "1 of these has whole runs here, A " in below
         assert f"; {BEYOND} above zero in none, below it {words}" in below
     assert rest == "Left out of the means: SE-CNN (+35.00 points on CK+48; shortened)."
     assert "shortened runs" in comparison_tables.in_words({"one": comparison.alike(found, "CK+48")})
@@ -458,10 +466,10 @@ def test_a_pair_under_two_ways_of_training(many, monkeypatch, tmp_path):
 
 def test_a_network_timed_faster_than_its_smaller_twin_is_noise():
     cost = {name: {"latency (ms)": 2.0, "multiply-adds": 2.0} for name in NETWORKS}
-    assert comparison.misjudged(cost) == []
+    assert comparison.mistimed(cost) == []
     cost["msca_resnet-plain"] = {"latency (ms)": 3.0, "multiply-adds": 1.0}
     cost["se_cnn-plain"] = {"latency (ms)": 1.0, "multiply-adds": 1.0}
-    assert comparison.misjudged(cost) == [comparison.title("msca_resnet")]
+    assert comparison.mistimed(cost) == [comparison.title("msca_resnet")]
 
 
 @pytest.mark.parametrize("fitted", [0.95, 0.5])

@@ -99,13 +99,18 @@ def test_make_alone_prints_help():
     assert "make book" in result.stdout and "make test" in result.stdout
 
 
+def _env_with(folder: Path, script: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """``make env`` in a folder of its own with an interpreter that is ``script``."""
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / "pyproject.toml").touch()
+    python = folder / "python-of-the-test"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    return python, _make(folder, "env", f"PYTHON={python}")
+
+
 def test_make_refuses_an_old_python_in_one_line(tmp_path):
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "pyproject.toml").touch()
-    old = tmp_path / "python-old"
-    old.write_text("#!/bin/sh\nexit 1\n")
-    old.chmod(0o755)
-    result = _make(tmp_path, "env", f"PYTHON={old}")
+    _, result = _env_with(tmp_path, "exit 1")
     assert result.returncode != 0
     first, *rest = result.stderr.splitlines()
     assert first.startswith("error:") and "3.11 or newer" in first
@@ -114,15 +119,10 @@ def test_make_refuses_an_old_python_in_one_line(tmp_path):
 
 
 def test_make_says_that_a_newer_python_is_not_tested(tmp_path):
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "pyproject.toml").touch()
-    new = tmp_path / "python-new"
-    new.write_text('#!/bin/sh\ncase "$2" in *"< (3, 11)"*) exit 0;; *) exit 1;; esac\n')
-    new.chmod(0o755)
-    result = _make(tmp_path, "env", f"PYTHON={new}")
+    python, result = _env_with(tmp_path, 'case "$2" in *"< (3, 11)"*) exit 0;; *) exit 1;; esac')
     assert result.returncode != 0  # it makes no environment
     assert result.stdout.startswith(
-        f"note: {new} is newer than Python 3.12, the newest that this is tested with"
+        f"note: {python} is newer than Python 3.12, the newest that this is tested with"
     )
 
 
