@@ -125,6 +125,11 @@ def test_matmul_peak_is_of_the_size_it_names():
     assert all(peak["flops"] > 0 and peak["side"] in (16, 32) for peak in found.values())
 
 
+def test_matmul_peak_tries_no_larger_side_than_one_that_is_slow(monkeypatch):
+    monkeypatch.setattr(bench, "SLOW", 0.0)
+    assert {peak["side"] for peak in bench.matmul_peak("cpu", sizes=(16, 512)).values()} == {16}
+
+
 # ---- snapshots ----------------------------------------------------------------------------------------------
 
 
@@ -465,7 +470,7 @@ def test_bad_usage_is_one_line(arguments, status, words, capsys):
 @pytest.mark.slow
 def test_bench_of_one_model_from_end_to_end(tmp_path):
     path = tmp_path / "x.json"
-    options = ["--models", "se_cnn", "--seconds", "0.04", "--threads", "1", "--device", "cpu"]
+    options = ["--models", "small_resnet", "--seconds", "0.04", "--threads", "1", "--device", "cpu"]
     assert bench.main([*options, "--no-baselines", "--json", str(path)]) == 0
     found = snapshots.read(path)
     assert [row["task"] for row in found["models"]] == ["train", "infer"]
