@@ -2,9 +2,9 @@
 
 For each page: errors on the console, files that do not arrive, requests to another origin, time to the first content
 (see `judged`), weight from top to bottom before the reader starts anything, and, with all that is folded open,
-sideways scrolling on a phone and serious or critical findings of axe-core (accessibility): at a desktop's width in the
-light theme; in the dark one contrast alone, of one text of each kind (see `KINDS`); at a phone's width all but
-contrast, which takes most of the time and is that of the desktop.
+sideways scrolling on a phone and serious or critical findings of axe-core (accessibility): contrast, which takes most
+of the time, in both themes and of one text of each kind (see `KINDS`); all the rest at the width of a desktop and of a
+phone.
 """
 
 from __future__ import annotations
@@ -172,10 +172,10 @@ class Visit:
             )
 
 
-def accessibility(page: Page, rules: str = "all") -> list[str]:
+def accessibility(page: Page, rules: str) -> list[str]:
     """Serious and critical findings of axe-core on the page as it is, a line for each rule.
 
-    ``rules`` are ``all``, those on ``contrast`` alone, of one text of each kind, or those on ``structure``, all others.
+    ``rules`` are those on ``contrast`` alone, of one text of each kind, or those on ``structure``, all others.
     """
     from axe_playwright_python.sync_playwright import Axe
 
@@ -187,7 +187,7 @@ def accessibility(page: Page, rules: str = "all") -> list[str]:
     if rules == "contrast":
         options["runOnly"] = {"type": "rule", "values": ["color-contrast"]}
         context = {"include": [["[data-text-kind]"]]} if page.evaluate(KINDS) else None
-    elif rules == "structure":
+    else:
         options["rules"] = {"color-contrast": {"enabled": False}}
     found: list[dict[str, Any]] = Axe().run(page, context=context, options=options).response["violations"]
     return [
@@ -228,7 +228,7 @@ def look(page: Page, name: str, origin: str, patience: float = PATIENCE) -> Visi
     page.evaluate(TOP)
     page.add_style_tag(content=STILL)
     page.evaluate(UNFOLD)  # axe leaves out what nobody sees
-    for theme, rules in (("light", "all"), ("dark", "contrast")):
+    for theme, rules in (("light", "structure"), ("light", "contrast"), ("dark", "contrast")):
         page.evaluate(THEME, theme)
         _find(page, visit, theme, rules)
     page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
