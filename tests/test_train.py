@@ -73,7 +73,7 @@ def test_bfloat16_and_float32_agree(tmp_path):
     found = []
     for precision in ("float32", "bfloat16"):
         where = settings(tmp_path / precision, precision=precision)
-        row = replace(ROW, batch=64, epochs=6)
+        row = replace(ROW, batch=64, epochs=3)
         found.append(records.read(train.run(row, 0, where, data=toy(140)))["reproducible"])
     first, second = (part["history"][0] for part in found)
     assert first["train_loss"] == pytest.approx(second["train_loss"], rel=0.02)

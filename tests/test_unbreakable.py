@@ -316,7 +316,8 @@ def test_a_writer_killed_between_predictions_and_record_is_healed(finished, tmp_
 
 
 def test_several_runs_at_once(tmp_path):
-    words = ["se_cnn-plain", "se_cnn-se", "--seed", "0", "--profile", "quick", "--epochs", "1", "--jobs", "2"]
+    rows = ["house-ferplus", "house-fer2013"]
+    words = [*rows, "--seed", "0", "--profile", "quick", "--epochs", "1", "--jobs", "2"]
     command = [sys.executable, "-m", "ferlib.train", *words, "--runs", str(tmp_path), "--json"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
