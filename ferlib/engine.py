@@ -23,6 +23,7 @@ from ferlib.experiments.row import Experiment, settings_of
 from ferlib.interrupt import Interrupted, Stop
 from ferlib.losses import Loss, build_loss
 from ferlib.models import build
+from ferlib.models.start import from_published
 from ferlib.outcome import score
 from ferlib.pixels import Pixels, class_weights, epoch_order
 from ferlib.recipe import averaged, settle, with_mirror
@@ -178,6 +179,8 @@ def start(row: Experiment, seed: int, classes: int, channels: int, device: torch
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, "init"))
         model = build(row.model, classes=classes, channels=channels, size=row.size, **row.variant)
+        if row.pretrained:
+            from_published(model, row.pretrained)
         with torch.no_grad():
             _, out = model.eval()(torch.zeros(1, channels, row.size, row.size))
         loss = build_loss(row.loss, classes=classes, features=out["features"].shape[1], **row.loss_options)

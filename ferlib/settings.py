@@ -249,6 +249,8 @@ def _stopping(row: Experiment) -> str:
 
 
 def _start(row: Experiment) -> str:
+    if row.pretrained:
+        return f"our weights of {row.pretrained}"
     if "pretrained" not in row.variant:
         return "from scratch"
     return "ImageNet's weights" if row.variant["pretrained"] else "from scratch"

@@ -55,6 +55,7 @@ def quick(row: Experiment, *, real: bool = False) -> Experiment:
         optimiser={**row.optimiser, "lr": rate},
         size=min(row.size, 48),
         variant=variant,
+        pretrained=None,
         balance={},
         # too few steps for a moving average, of weights or of batch normalisation's statistics
         recipe={k: v for k, v in row.recipe.items() if k != "average"} | {"settle": 128},

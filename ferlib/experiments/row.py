@@ -43,7 +43,7 @@ class Experiment:
     augmentation: Mapping[str, Any]
     size: int
     seeds: tuple[int, ...]
-    pretrained: str | None = None
+    pretrained: str | None = None  # published weights to start from, see `ferlib.models.start.from_published`
     loss_options: Mapping[str, Any] = field(default_factory=dict)
     preprocess: Mapping[str, Any] = field(default_factory=dict)  # beyond pixels in [0, 1]
     balance: Mapping[str, Any] = field(default_factory=dict)  # against unequal numbers of images per class
