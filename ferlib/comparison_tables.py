@@ -329,7 +329,7 @@ def _with_classifiers(results: Path | str) -> str:
     if chosen is None or best is None:
         return ""
     return (
-        f"AMDCNN with its auxiliary classifiers as well: {_bounded(chosen[0])} points there, {_bounded(best[0])} at "
+        f"AMDCNN with its auxiliary classifiers as well: {bounded(chosen[0])} points there, {bounded(best[0])} at "
         f"the best test epochs ({chapters.some(int(chosen[0]['seeds']), 'seed')})."
     )
 
@@ -376,7 +376,7 @@ def _fates(gains: Sequence[Gain], alone: Means, found: Mapping[str, dict[str, Te
                 clear = one.test["low"] > 0 or one.test["high"] < 0
                 pairs = len(against_twins(found[name]))
                 after = f", p = {one.corrected:.2g} after correction for {pairs} pairs" if clear else ""
-                text += f" (trained alike: {_bounded(one.test)}{after})"
+                text += f" (trained alike: {bounded(one.test)}{after})"
                 fates.setdefault(one.test["high"] < printed, []).append(text)
     if not fates:
         return ""
@@ -429,7 +429,7 @@ def _place(dataset: str) -> str:
 
 
 def _sizes(means: Means) -> str:
-    return " and ".join(f"{_bounded(test)} points on {_place(name)}" for name, (_, test) in means.items())
+    return " and ".join(f"{bounded(test)} points on {_place(name)}" for name, (_, test) in means.items())
 
 
 def _last(test: Mapping[str, float]) -> str:
@@ -449,7 +449,7 @@ def _lasts(means: Means) -> str:
 
 def _with_more(means: Means) -> str:
     return " and ".join(
-        f"{_bounded(test)} points on {_place(name)} ({pairs} pairs)" for name, (pairs, test) in means.items()
+        f"{bounded(test)} points on {_place(name)} ({pairs} pairs)" for name, (pairs, test) in means.items()
     )
 
 
@@ -690,8 +690,8 @@ def own_folds(found: Mapping[str, Tested], results: Path | str) -> str:
             continue
         runs = chapters.some(int(own["seeds"]), "seed") + (", shortened runs" if shortened else "")
         text = (
-            f"{_plain(name)}, on the same people under its paper's own settings: {_bounded(own)} points ({runs}), "
-            f"here {_bounded(here)} ({chapters.some(int(here['seeds']), 'seed')})"
+            f"{_plain(name)}, on the same people under its paper's own settings: {bounded(own)} points ({runs}), "
+            f"here {bounded(here)} ({chapters.some(int(here['seeds']), 'seed')})"
         )
         chosen, best = (
             _apart(name, pairs[-1], results, reading) for reading in ("val_selected", "paper_style")
@@ -718,8 +718,8 @@ def _of_training(chosen: Mapping[str, float], best: Mapping[str, float]) -> str:
     """Whether two gains lie apart, and what that hangs on, in a sentence."""
     seeds = chapters.some(int(chosen["seeds"]), "seed")
     sizes = (
-        f"Over the {seeds} that all four networks have, the two lie {_bounded(chosen)} points apart with the epoch "
-        f"that validation chose, {_bounded(best)} at each run's best test epoch"
+        f"Over the {seeds} that all four networks have, the two lie {bounded(chosen)} points apart with the epoch "
+        f"that validation chose, {bounded(best)} at each run's best test epoch"
     )
     clear = [test["low"] > 0 or test["high"] < 0 for test in (chosen, best)]
     if all(clear):
@@ -729,7 +729,8 @@ def _of_training(chosen: Mapping[str, float], best: Mapping[str, float]) -> str:
     return f"{sizes}: the two ways of training need not disagree."
 
 
-def _bounded(test: Mapping[str, float]) -> str:
+def bounded(test: Mapping[str, float]) -> str:
+    """A difference in points with its bounds."""
     return f"{chapters.signed(test['mean'])} {chapters.bounds(test['low'], test['high'])}"
 
 

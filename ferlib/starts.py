@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from ferlib import chapters, comparison, tables
 from ferlib.comparison import Tested
+from ferlib.comparison_tables import ALONE, bounded
 from ferlib.couples import LAST
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.experiments.comparison import FOLDS
@@ -68,7 +69,7 @@ def table(results: Path | str) -> pd.DataFrame:
                 "epoch": READINGS[one.reading],
                 f"{NAMES[0]} (%)": f"{first:.1f}",
                 f"{NAMES[1]} (%)": f"{second:.1f}",
-                "difference (points)": _bounded(one.test),
+                "difference (points)": bounded(one.test),
                 f"last {LAST} epochs": "–" if np.isnan(last) else f"{last:+.2f}",
                 "p": f"{one.test['p']:.2g}",
                 "seeds": int(one.test["seeds"]),
@@ -79,7 +80,7 @@ def table(results: Path | str) -> pd.DataFrame:
 
 
 def said(results: Path | str) -> str:
-    """The difference on people whom training did not see, in a sentence; empty without runs."""
+    """The difference on people whom training did not see, and beside it attention's; empty without runs."""
     for one in known(results):
         if (one.split, one.reading) != (next(iter(SPLITS)), "val_selected"):
             continue
@@ -90,21 +91,29 @@ def said(results: Path | str) -> str:
             runs += ", shortened runs"
         last = "" if np.isnan(one.test["last"]) else f"; {one.test['last']:+.2f} over the last {LAST} epochs"
         return (
-            f"On people whom training did not see, the start from FERPlus gives {_bounded(one.test)} points over a "
+            f"On people whom training did not see, the start from FERPlus gives {bounded(one.test)} points over a "
             f"random one (from {first:.1f} % to {second:.1f} %, {runs}{last})"
             + ("." if shown else ": that may be zero.")
+            + _beside(results)
         )
     return ""
+
+
+def _beside(results: Path | str) -> str:
+    """What attention alone gives on the same people under the same protocol."""
+    twins = comparison.against_twins(comparison.everything("ckplus", results))
+    alone = [f"{comparison.title(one.name)} {bounded(one.test)}" for one in twins if one.name in ALONE]
+    return (
+        f" Attention alone, on the same people under the same protocol: {chapters.listed(alone)}."
+        if alone
+        else ""
+    )
 
 
 def _mean(network: Tested, one: Known) -> float:
     """Its accuracy over the seeds that both have."""
     shared = set(one.networks[0].seeds) & set(one.networks[1].seeds)
     return float(np.mean([network.correct[network.seeds.index(seed)] for seed in shared]))
-
-
-def _bounded(test: Mapping[str, float]) -> str:
-    return f"{chapters.signed(test['mean'])} {chapters.bounds(test['low'], test['high'])}"
 
 
 def histories(start: str, split: str, results: Path | str) -> np.ndarray:

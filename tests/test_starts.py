@@ -30,7 +30,17 @@ def test_the_difference_on_people_not_seen(tmp_path):
     assert list(frame["start from FERPlus (%)"]) == ["75.0", "100.0"]
     assert frame["difference (points)"][0].startswith("+25.00 [") and list(frame["seeds"]) == [2, 2]
     said = starts.said(tmp_path)
-    assert "from FERPlus gives +25.00 [" in said and "from 50.0 % to 75.0 %, 2 seeds)." in said
+    assert "from FERPlus gives +25.00 [" in said and said.endswith("from 50.0 % to 75.0 %, 2 seeds).")
+
+
+def test_attention_alone_stands_beside(tmp_path):
+    for start, accuracy in zip(starts.IDS, (0.5, 0.75), strict=True):
+        recorded(tmp_path, start, accuracy)
+    for name, accuracy in (("se_cnn", 0.75), ("se_cnn-plain", 0.5), ("amdcnn", 0.75), ("amdcnn-plain", 0.5)):
+        recorded(tmp_path, f"comparison-ckplus-{name}", accuracy)
+    _, _, beside = starts.said(tmp_path).partition("). ")
+    assert beside.startswith("Attention alone, on the same people under the same protocol: SE-CNN +25.00 [")
+    assert "AMDCNN" not in beside
 
 
 def test_a_difference_that_may_be_zero_is_called_so(tmp_path):
