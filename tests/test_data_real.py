@@ -110,3 +110,27 @@ def test_cached_load_is_quick_and_small(real_data: Path, fer: FaceDataset) -> No
     seconds, kilobytes = map(float, out.stdout.split())
     assert seconds < 1
     assert kilobytes / 1024 < 400
+
+
+def test_one_person_of_ckplus_is_in_fer2013(fer: FaceDataset, real_data: Path) -> None:
+    """Correlations of pixels: three sister frames lie far above all others, and FERPlus keeps the picture."""
+    import torch
+
+    from ferlib.starts import SHARED
+
+    def scaled(images: np.ndarray) -> torch.Tensor:
+        x = torch.from_numpy(images.reshape(len(images), -1)).float()
+        x = x - x.mean(1, keepdim=True)
+        return x / x.norm(dim=1, keepdim=True).clamp_min(1e-6)
+
+    frames, theirs = loaded("ckplus", real_data), scaled(fer.images)
+    nearest = [(some @ theirs.T).max(1) for some in scaled(frames.images).split(100)]
+    best, where = (torch.cat([getattr(one, part) for one in nearest]) for part in ("values", "indices"))
+    people = np.array([name.split("_")[0] for name in frames.ids])
+    assert set(frames.ids[best.numpy() > 0.95]) == {f"{SHARED}_003_0000000{k}" for k in (7, 8, 9)}
+    assert float(best[torch.from_numpy(people != SHARED)].max()) < 0.92
+    (picture,) = set(where[best > 0.95].tolist())
+    assert (fer.ids[picture], fer.split[picture]) == ("fer0019608", "train")
+    kept = loaded("ferplus", real_data)
+    found = np.flatnonzero((kept.images == fer.images[picture]).all(axis=(1, 2)))
+    assert [kept.split[k] for k in found] == ["train"]

@@ -33,6 +33,17 @@ def test_the_difference_on_people_not_seen(tmp_path):
     assert "from FERPlus gives +25.00 [" in said and said.endswith("from 50.0 % to 75.0 %, 2 seeds).")
 
 
+def test_without_the_person_that_both_datasets_show(tmp_path, monkeypatch):
+    """S000 and S001 are the ends of the first fold: right in both networks, and wrong in both."""
+    for start, accuracy in zip(starts.IDS, (0.5, 0.75), strict=True):
+        recorded(tmp_path, start, accuracy)
+    monkeypatch.setattr(starts, "SHARED", "S000")
+    gained = (
+        100 * 5 * 6 / (5 * 2 * PEOPLE - 2)
+    )  # six of each fold's frames are right with the second network alone
+    assert f"Without S000: +{gained:.2f} [" in starts.said(tmp_path)
+
+
 def test_attention_alone_stands_beside(tmp_path):
     for start, accuracy in zip(starts.IDS, (0.5, 0.75), strict=True):
         recorded(tmp_path, start, accuracy)
