@@ -85,23 +85,42 @@ def table(results: Path | str) -> pd.DataFrame:
 
 def said(results: Path | str) -> str:
     """The difference on people whom training did not see, and beside it attention's; empty without runs."""
-    for one in known(results):
-        if (one.split, one.reading) != (next(iter(SPLITS)), "val_selected"):
-            continue
-        first, second = (100 * _mean(network, one) for network in one.networks)
-        shown = one.test["low"] > 0 or one.test["high"] < 0
-        runs = chapters.some(int(one.test["seeds"]), "seed")
-        if any(network.reduced for network in one.networks):
-            runs += ", shortened runs"
-        last = "" if np.isnan(one.test["last"]) else f"; {one.test['last']:+.2f} over the last {LAST} epochs"
-        return (
-            f"On people whom training did not see, the start from FERPlus gives {bounded(one.test)} points over a "
-            f"random one (from {first:.1f} % to {second:.1f} %, {runs}{last})"
-            + ("." if shown else ": that may be zero.")
-            + _without(SHARED, one)
-            + _beside(results)
-        )
-    return ""
+    if (one := _unseen(results)) is None:
+        return ""
+    first, second = (100 * _mean(network, one) for network in one.networks)
+    last = "" if np.isnan(one.test["last"]) else f"; {one.test['last']:+.2f} over the last {LAST} epochs"
+    return (
+        f"On people whom training did not see, the start from FERPlus gives {bounded(one.test)} points over a "
+        f"random one (from {first:.1f} % to {second:.1f} %, {_runs(one)}{last}){_verdict(one)}"
+        + _without(SHARED, one)
+        + _beside(results)
+    )
+
+
+def for_scale(results: Path | str) -> str:
+    """What stands beside the gains of attention on the landing page; empty without runs."""
+    if (one := _unseen(results)) is None:
+        return ""
+    return (
+        f"For scale: on the same people, another start gives a small network {bounded(one.test)} points, the weights "
+        f"of FERPlus in place of random ones ({_runs(one)}){_verdict(one)}"
+    )
+
+
+def _unseen(results: Path | str) -> Known | None:
+    """On people whom training did not see, with the epoch that validation chose."""
+    wanted = next(iter(SPLITS)), "val_selected"
+    return next((one for one in known(results) if (one.split, one.reading) == wanted), None)
+
+
+def _runs(one: Known) -> str:
+    cut = ", shortened runs" if any(network.reduced for network in one.networks) else ""
+    return chapters.some(int(one.test["seeds"]), "seed") + cut
+
+
+def _verdict(one: Known) -> str:
+    """The end of a sentence on a difference."""
+    return "." if one.test["low"] > 0 or one.test["high"] < 0 else ": that may be zero."
 
 
 def _without(person: str, one: Known) -> str:

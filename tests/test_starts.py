@@ -21,7 +21,7 @@ def recorded(folder, start, accuracy, seeds=(0,), best=None, suffixes=starts.SPL
 def test_the_difference_on_people_not_seen(tmp_path):
     random, ferplus = starts.IDS
     recorded(tmp_path, random, 0.5, seeds=(0, 1))
-    assert starts.table(tmp_path).empty and not starts.said(tmp_path)
+    assert starts.table(tmp_path).empty and not starts.said(tmp_path) and not starts.for_scale(tmp_path)
     recorded(tmp_path, ferplus, 0.75, seeds=(0, 1, 2), best=1.0)
     frame = starts.table(tmp_path)
     assert list(frame["epoch"]) == ["epoch by validation", "best test epoch"]
@@ -58,6 +58,7 @@ def test_a_difference_that_may_be_zero_is_called_so(tmp_path):
     for start in starts.IDS:
         recorded(tmp_path, start, 0.5)
     assert starts.said(tmp_path).endswith("1 seed): that may be zero.")
+    assert starts.for_scale(tmp_path).endswith("random ones (1 seed): that may be zero.")
 
 
 def test_lines_are_means_over_the_images_of_all_folds(tmp_path):
