@@ -25,9 +25,10 @@ from ferlib.experiments.house import PAPER, STARTS
 
 IDS = tuple(f"{PAPER}-ckplus{start}" for start in STARTS)
 NAMES = tuple(title for title, _ in STARTS.values())
+UNSEEN, SEEN = "folds by subject", "frames at random"  # the people of the test part in training
 SPLITS: Mapping[str, tuple[str, ...]] = {
-    "folds by subject": tuple(f"-grouped{k}" for k in range(FOLDS)),
-    "frames at random": ("",),
+    UNSEEN: tuple(f"-grouped{k}" for k in range(FOLDS)),
+    SEEN: ("",),
 }
 READINGS = {"val_selected": "epoch by validation", "paper_style": "best test epoch"}
 SHARED = (
@@ -85,7 +86,7 @@ def table(results: Path | str) -> pd.DataFrame:
 
 def said(results: Path | str) -> str:
     """The difference on people whom training did not see, and beside it attention's; empty without runs."""
-    if (one := _unseen(results)) is None:
+    if (one := _of(UNSEEN, results)) is None:
         return ""
     first, second = (100 * _mean(network, one) for network in one.networks)
     last = "" if np.isnan(one.test["last"]) else f"; {one.test['last']:+.2f} over the last {LAST} epochs"
@@ -93,13 +94,14 @@ def said(results: Path | str) -> str:
         f"On people whom training did not see, the start from FERPlus gives {bounded(one.test)} points over a "
         f"random one (from {first:.1f} % to {second:.1f} %, {_runs(one)}{last}){_verdict(one)}"
         + _without(SHARED, one)
+        + _with_people(results)
         + _beside(results)
     )
 
 
 def for_scale(results: Path | str) -> str:
     """What stands beside the gains of attention on the landing page; empty without runs."""
-    if (one := _unseen(results)) is None:
+    if (one := _of(UNSEEN, results)) is None:
         return ""
     return (
         f"For scale: on the same people, another start gives a small network {bounded(one.test)} points, the weights "
@@ -107,10 +109,15 @@ def for_scale(results: Path | str) -> str:
     )
 
 
-def _unseen(results: Path | str) -> Known | None:
-    """On people whom training did not see, with the epoch that validation chose."""
-    wanted = next(iter(SPLITS)), "val_selected"
+def _of(split: str, results: Path | str) -> Known | None:
+    """On a split, with the epoch that validation chose."""
+    wanted = split, "val_selected"
     return next((one for one in known(results) if (one.split, one.reading) == wanted), None)
+
+
+def _with_people(results: Path | str) -> str:
+    one = _of(SEEN, results)
+    return f" On frames at random, of people whom training has seen: {bounded(one.test)}." if one else ""
 
 
 def _runs(one: Known) -> str:
@@ -201,8 +208,7 @@ def curves(results: Path | str) -> Figure | None:
 
 def caption(results: Path | str) -> str:
     """How many epochs each start needs on people not seen for what the random one has at the end; "" without runs."""
-    split = next(iter(SPLITS))
-    lines = [histories(i, split, results) for i in IDS]
+    lines = [histories(i, UNSEEN, results) for i in IDS]
     if not all(line.size for line in lines):
         return ""
     first, second = (line.mean(axis=0) for line in lines)
@@ -210,6 +216,6 @@ def caption(results: Path | str) -> str:
     reached = np.flatnonzero(second >= aim)
     how = f"has after epoch {reached[0] + 1}" if len(reached) else "never reaches"
     return (
-        f"{split[0].upper() + split[1:]}: the {NAMES[1]} {how} what the {NAMES[0]} reaches over its last {LAST} "
+        f"{UNSEEN[0].upper() + UNSEEN[1:]}: the {NAMES[1]} {how} what the {NAMES[0]} reaches over its last {LAST} "
         f"epochs, {aim:.1f} %."
     )

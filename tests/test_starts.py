@@ -44,12 +44,15 @@ def test_without_the_person_that_both_datasets_show(tmp_path, monkeypatch):
     assert f"Without S000: +{gained:.2f} [" in starts.said(tmp_path)
 
 
-def test_attention_alone_stands_beside(tmp_path):
+def test_frames_at_random_and_attention_alone_stand_beside(tmp_path):
     for start, accuracy in zip(starts.IDS, (0.5, 0.75), strict=True):
         recorded(tmp_path, start, accuracy)
+        recorded(tmp_path, start, 0.75, suffixes=starts.SPLITS[starts.SEEN])
     for name, accuracy in (("se_cnn", 0.75), ("se_cnn-plain", 0.5), ("amdcnn", 0.75), ("amdcnn-plain", 0.5)):
         recorded(tmp_path, f"comparison-ckplus-{name}", accuracy)
     _, _, beside = starts.said(tmp_path).partition("). ")
+    seen, beside = beside.split(". ", 1)
+    assert seen == "On frames at random, of people whom training has seen: +0.00 [+0.0, +0.0]"
     assert beside.startswith("Attention alone, on the same people under the same protocol: SE-CNN +25.00 [")
     assert "AMDCNN" not in beside
 
