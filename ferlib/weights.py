@@ -29,9 +29,10 @@ from ferlib.device import resolve_device, resolve_precision
 from ferlib.engine import predict
 from ferlib.errors import FerlibError
 from ferlib.experiments import Experiment
+from ferlib.models.start import PUBLISHED
 from ferlib.pixels import Pixels, load_data
 
-FOLDER = Path(__file__).with_name("weights")
+FOLDER = PUBLISHED
 SCHEMA = 1
 COLOUR, SIDES, SIDE = ("rafdb",), {"rafdb": 100}, 48  # the datasets in colour, pixels a side of their images
 CHECKED = 64  # test images on which a run's weights are compared with its record

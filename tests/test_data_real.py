@@ -116,7 +116,7 @@ def test_one_person_of_ckplus_is_in_fer2013(fer: FaceDataset, real_data: Path) -
     """Correlations of pixels: three sister frames lie far above all others, and FERPlus keeps the picture."""
     import torch
 
-    from ferlib.starts import SHARED
+    from ferlib.pretraining import SHARED
 
     def scaled(images: np.ndarray) -> torch.Tensor:
         x = torch.from_numpy(images.reshape(len(images), -1)).float()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -62,3 +65,18 @@ def test_a_demonstration_starts_from_random_weights():
 def test_weights_that_do_not_fit_are_one_line(name, variant, words):
     with pytest.raises(FerlibError, match=words):
         from_published(build("small_resnet", classes=7, **variant), name)
+
+
+def test_damaged_weights_are_one_line(tmp_path):
+    for suffix in (".json", ".safetensors"):
+        shutil.copy(PUBLISHED / f"house-ferplus{suffix}", tmp_path)
+    weights = tmp_path / "house-ferplus.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(FerlibError, match="checksum is not that of its card"):
+        from_published(build("small_resnet", classes=7), "house-ferplus", tmp_path)
+
+
+def test_the_weights_are_those_that_the_records_started_from():
+    """Other weights under this name are another experiment: they need rows of their own."""
+    card = json.loads((PUBLISHED / "house-ferplus.json").read_text())
+    assert card["weights_sha256"] == "57c5ddbf442a29a1b81e12f9e44af655895858927b6fa020d158a42d7c82a16f"

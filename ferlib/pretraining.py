@@ -1,4 +1,4 @@
-"""What a start from other faces is worth on CK+48: the house's network from random weights, and from FERPlus'.
+"""What pretraining on other faces is worth on CK+48: the house's network from random weights, and from FERPlus'.
 
 Rows: `ferlib.experiments.house`, which differ in the start alone. A difference is the second minus the first.
 """
@@ -31,9 +31,7 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
     SEEN: ("",),
 }
 READINGS = {"val_selected": "epoch by validation", "paper_style": "best test epoch"}
-SHARED = (
-    "S055"  # of CK+48, and with one frame in the training parts of FER2013 and FERPlus: see `test_data_real`
-)
+SHARED = "S055"  # of CK+48, one frame of whom is in FER2013's and FERPlus' training parts (`test_data_real`)
 LINES = ("--", "-")  # of the starts, in their order
 
 
@@ -104,8 +102,8 @@ def for_scale(results: Path | str) -> str:
     if (one := _of(UNSEEN, results)) is None:
         return ""
     return (
-        f"For scale: on the same people, another start gives a small network {bounded(one.test)} points, the weights "
-        f"of FERPlus in place of random ones ({_runs(one)}){_verdict(one)}"
+        f"For scale: on the same people, pretraining a small network on FERPlus gives {bounded(one.test)} points over "
+        f"random weights ({_runs(one)}){_verdict(one)}"
     )
 
 
@@ -155,11 +153,8 @@ def _beside(results: Path | str) -> str:
     """What attention alone gives on the same people under the same protocol."""
     twins = comparison.against_twins(comparison.everything("ckplus", results))
     alone = [f"{comparison.title(one.name)} {bounded(one.test)}" for one in twins if one.name in ALONE]
-    return (
-        f" Attention alone, on the same people under the same protocol: {chapters.listed(alone)}."
-        if alone
-        else ""
-    )
+    said = f" Attention alone, on the same people under the same protocol: {chapters.listed(alone)}."
+    return said if alone else ""
 
 
 def _mean(network: Tested, one: Known) -> float:
