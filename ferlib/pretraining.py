@@ -115,7 +115,9 @@ def _of(split: str, results: Path | str) -> Known | None:
 
 def _with_people(results: Path | str) -> str:
     one = _of(SEEN, results)
-    return f" On frames at random, of people whom training has seen: {bounded(one.test)}." if one else ""
+    if one is None:
+        return ""
+    return f" On frames at random, of people whom training has seen: {bounded(one.test)}{_verdict(one)}"
 
 
 def _runs(one: Known) -> str:
