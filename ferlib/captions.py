@@ -356,10 +356,16 @@ def readings(frame: pd.DataFrame) -> str:
 
 
 def forest(groups: Mapping[str, Sequence[Gain]], *, by_heading: bool = True) -> str:
-    """Which gains of attention differ from zero, under each heading or of all; those trained too little apart."""
-    every = [gain for gains in groups.values() for gain in gains]
-    unfit = sorted({gain.title.split(",")[0] for gain in every if gain.undertrained})
-    of_all = _gains(every)
+    """Which gains of attention differ from zero, under each heading or of all; those trained too little apart.
+
+    Of all, each that is named has its heading up to the colon: one network may stand under several.
+    """
+    every = [(_lower(heading.split(":")[0]), gain) for heading, gains in groups.items() for gain in gains]
+    under = {id(gain): heading for heading, gain in every}
+    unfit = sorted(
+        {f"{gain.title.split(',')[0]} ({heading})" for heading, gain in every if gain.undertrained}
+    )
+    of_all = _gains([gain for _, gain in every], lambda gain: f"{_on(gain)}, {under[id(gain)]}")
     said = [f"{heading}: {_gains(gains)}." for heading, gains in groups.items()] if by_heading else []
     said = said or [f"{_upper(of_all)}."]
     return " ".join([*said, *([f"Grey, not counted: {listed(unfit)}, trained too little."] if unfit else [])])
@@ -408,9 +414,12 @@ def _steps(gains: Sequence[Gain]) -> str:
     return said + (f"; over the last {LAST} epochs {over}" if late else "")
 
 
-def _gains(
-    gains: Sequence[Gain], named: Callable[[Gain], str] = lambda g: g.title.replace(", ", " on ") + g.remark
-) -> str:
+def _on(gain: Gain) -> str:
+    """The network and what it was tested on."""
+    return gain.title.replace(", ", " on ") + gain.remark
+
+
+def _gains(gains: Sequence[Gain], named: Callable[[Gain], str] = _on) -> str:
     known = [g for g in gains if g.counts]
     short = _shortened([g for g in gains if g.ours is not None and g.reduced and not g.undertrained])
     if not known:
@@ -729,3 +738,7 @@ def _those(titles: Sequence[str]) -> str:
 
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

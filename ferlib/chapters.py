@@ -18,9 +18,9 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from ferlib import records, tables, wording
-from ferlib.couples import LAST, couple, last_cell, last_epochs
+from ferlib.couples import LAST, couple, last_cell, last_epochs, tested
 from ferlib.data.dataset import book_name, display_order
-from ferlib.evaluate import accuracy_interval, holm, mean_interval, paired_clusters, welch
+from ferlib.evaluate import accuracy_interval, holm, mean_interval, paired_seeds, welch
 from ferlib.experiments import EXPERIMENTS, Experiment
 from ferlib.forensics import compatible_counts
 from ferlib.statements import Matrix
@@ -350,9 +350,7 @@ def steps(
                 "step": f"{a.row} → {b.row}{star(used)}",
                 head: "–" if before is None or after is None else signed(after - before),
                 "ours (points)": signed(test["mean"]),
-                "95 % interval": f"{test['low']:+.1f} to {test['high']:+.1f}"
-                if one.gaps.any()
-                else "no image differs",
+                "95 % interval": bounds(test["low"], test["high"]) if one.gaps.any() else "no image differs",
                 f"last {LAST} epochs": last_cell(end),
                 "seed by seed": _seed_by_seed(one.gaps),
                 "images": f"{len(one.ids):,}",
@@ -468,7 +466,7 @@ def folds_of(row: Experiment) -> int:
 
 @dataclass(frozen=True)
 class SubjectTest:
-    """A row minus the first over the folds by subject, as `evaluate.paired_clusters` has it: shares, not points."""
+    """A row minus the first over the folds by subject, in points, as `ferlib.couples.tested` has it."""
 
     row: Experiment
     test: dict[str, float]
@@ -476,12 +474,11 @@ class SubjectTest:
     people: int
 
     def in_points(self) -> str:
-        mean, low, high = (100 * self.test[name] for name in ("mean", "low", "high"))
-        return f"{signed(mean)} {bounds(low, high)}"
+        return f"{signed(self.test['mean'])} {bounds(self.test['low'], self.test['high'])}"
 
     @property
     def clear(self) -> bool:
-        """The test over people rejects no difference."""
+        """The test rejects no difference."""
         return self.test["p"] < 0.05
 
 
@@ -489,26 +486,33 @@ def subject_tests(
     rows: Sequence[Experiment], results: Path | str, reading: str = "val_selected"
 ) -> list[SubjectTest]:
     """Each row against the first on the same test images; rows whose folds are not all there are left out."""
-    complete = []
-    for row in rows:
-        folds, seeds = seeds_of_folds(row, results)
-        if seeds and len(folds) == folds_of(row):
-            complete.append(row)
-    if rows[0] not in complete:
-        return []
-    ids, first = pooled(rows[0], results, reading)
-    people = tables.clusters_of(ids, rows[0].dataset)
     found = []
-    for row in complete[1:]:
-        same, hits = pooled(row, results, reading)
-        if np.array_equal(ids, same):
-            test = paired_clusters(hits.mean(0) - first.mean(0), people)
-            found.append(SubjectTest(row, test, len(ids), len(np.unique(people))))
+    for row in rows[1:]:
+        if (both := _unseen_gaps(rows[0], row, results, reading)) is not None:
+            gaps, people = both
+            found.append(SubjectTest(row, tested(gaps, people), len(people), len(np.unique(people))))
     return found
 
 
+def _unseen_gaps(
+    first: Experiment, second: Experiment, results: Path | str, reading: str
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Second minus first over all folds by subject, image by image: (seeds, N) of -1, 0 and 1, and whose it is (N,).
+
+    In the seeds that all folds of both have; None without one, or where their test images are not the same.
+    """
+    known = [seeds_of_folds(row, results) for row in (first, second)]
+    seeds = sorted(set(known[0][1]) & set(known[1][1]))
+    if not seeds or any(len(folds) < folds_of(first) for folds, _ in known):
+        return None
+    (ids, before), (same, after) = (pooled(row, results, reading, seeds) for row in (first, second))
+    if not np.array_equal(ids, same):
+        return None
+    return after.astype(float) - before, tables.clusters_of(ids, first.dataset)
+
+
 def by_subject_against(rows: Sequence[Experiment], results: Path | str) -> pd.DataFrame:
-    """Each row minus the first over the folds by subject: the same test images, 95 % intervals over subjects.
+    """Each row minus the first over the folds by subject: the same test images, 95 % intervals over seeds and people.
 
     Rows whose folds are not all there are left out; Holm's correction is over the table. The last column has the
     difference of the best test epochs.
@@ -533,17 +537,17 @@ def epochs_matter(rows: Sequence[Experiment], results: Path | str) -> str:
     """Whose difference from the first row, over folds by subject, hangs on how the epoch is chosen; "" if no one's.
 
     It must be clear with the epochs of validation, not clear at the best test epochs, and have changed by more than
-    chance: the difference of the two differences is tested over people as well.
+    chance: the difference of the two differences is tested over seeds and people as well.
     """
     found, best = (subject_tests(rows, results, reading) for reading in ("val_selected", "paper_style"))
     named = []
     for one, other in zip(found, best, strict=True):
-        change = [
-            pooled(one.row, results, reading)[1].mean(0) - pooled(rows[0], results, reading)[1].mean(0)
-            for reading in ("val_selected", "paper_style")
-        ]
-        people = tables.clusters_of(pooled(one.row, results)[0], one.row.dataset)
-        changed = paired_clusters(change[0] - change[1], people)["p"] < 0.05
+        gaps, best_gaps = (
+            _unseen_gaps(rows[0], one.row, results, reading) for reading in ("val_selected", "paper_style")
+        )
+        if gaps is None or best_gaps is None:
+            continue
+        changed = paired_seeds(gaps[0] - best_gaps[0], gaps[1])["p"] < 0.05
         if one.clear and not other.clear and changed:
             named.append(one.row.row)
     if not named:
@@ -576,10 +580,11 @@ def fold(
 
 
 def pooled(
-    row: Experiment, results: Path | str, reading: str = "val_selected"
+    row: Experiment, results: Path | str, reading: str = "val_selected", among: Sequence[int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`fold` over all folds by subject that have records, with the seeds that all of these have."""
+    """`fold` over all folds by subject that have records, with the seeds that all of these have, or ``among`` them."""
     folds, seeds = seeds_of_folds(row, results)
+    seeds = seeds if among is None else list(among)
     ids, hits = zip(*(fold(name, seeds, results, reading) for name in folds), strict=True)
     return np.concatenate(ids), np.concatenate(hits, axis=1)
 

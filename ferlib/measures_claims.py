@@ -43,7 +43,7 @@ BACKBONE = "block4"  # the deepest stage of at least 5x5 cells that all six mode
 CLAIMS = (
     Claim(
         "amdcnn",
-        "section V.C, Fig. 10",
+        "section V.C, Figure 10",
         "attention (CBAM) focuses further on the middle region of the face",
         ("middle",),
         "amdcnn-ckplus-baseline",
@@ -51,7 +51,7 @@ CLAIMS = (
     ),
     Claim(
         "amdcnn",
-        "section V.C, Fig. 10",
+        "section V.C, Figure 10",
         "attention (MCBAM) focuses further on the middle region of the face",
         ("middle",),
         "amdcnn-ckplus-baseline",
@@ -68,7 +68,7 @@ CLAIMS = (
     ),
     Claim(
         "amdcnn",
-        "section V.C, Fig. 10; abstract, section I",
+        "section V.C, Figure 10; abstract, section I",
         "MCBAM focuses better than CBAM on eyes, nose and mouth",
         FACE,
         "amdcnn-ckplus-cbam",
@@ -96,7 +96,7 @@ CLAIMS = (
     ),
     Claim(
         "gcca_vgg",
-        "Fig. 4",
+        "Figure 4",
         "the partial decoder extracts features of the target region precisely",
         FACE,
         "gcca_vgg-ckplus-model3-scratch48",

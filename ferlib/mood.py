@@ -1,6 +1,6 @@
 """Music for a face: the application of A-MobileNet.
 
-Nan, Ju, Hua, Zhang & Wang, "A-MobileNet: An approach of facial expression recognition", 2022, section 3.2, Fig. 10: a
+Nan, Ju, Hua, Zhang & Wang, "A-MobileNet: An approach of facial expression recognition", 2022, section 3.2, Figure 10: a
 player that finds a face with MTCNN, recognises its expression and plays from the songs that were tagged with that
 mood beforehand. Here the picture is a file, and the choice is printed; any player can take it from there.
 """
@@ -74,7 +74,7 @@ def pick(folder: Path, expression: str, rng: random.Random) -> Path:
 def arguments(prog: str = "python -m ferlib.mood") -> argparse.ArgumentParser:
     parser = commands.parser(
         prog,
-        "A song from a folder for the expression of the face in a picture (Nan et al. 2022, Fig. 10).",
+        "A song from a folder for the expression of the face in a picture (Nan et al. 2022, Figure 10).",
         f"Moods come from FOLDER/{TAGS} (file,mood) or from words in the files' names.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER")

@@ -230,6 +230,10 @@ def _schedule(row: Experiment) -> str:
 
 def _pixels(row: Experiment) -> str:
     standardised = row.preprocess.get("standardise")
+    if (
+        row.variant.get("pretrained") and not row.preprocess
+    ):  # the network does it: `models.gcca_parts.ImageNetPixels`
+        return f"grey as {words({'channels': 3, 'standardise': 'imagenet'}, PIXELS)}"
     channels = row.preprocess.get("channels", 3 if row.dataset == "rafdb" else 1)
     return (
         words({"channels": channels}, PIXELS)

@@ -57,24 +57,35 @@ def ahead(first: float, second: float) -> bool | None:
 
 
 def recall_at_least(name: str, bound: float) -> Test:
-    """``name``'s recall (%) is at least ``bound``."""
-    return lambda m: ((r := m.recall()[name]) >= bound, f"{r:.1f} %")
+    """``name``'s recall (%) is at least ``bound``, in our images as they are; its interval is told."""
+    return lambda m: (m.recall()[name] >= bound, _recall_told(m, name))
 
 
 def recall_below(name: str, bound: float) -> Test:
-    """``name``'s recall (%) is below ``bound``."""
-    return lambda m: ((r := m.recall()[name]) < bound, f"{r:.1f} %")
+    """``name``'s recall (%) is below ``bound``, in our images as they are; its interval is told."""
+    return lambda m: (m.recall()[name] < bound, _recall_told(m, name))
 
 
 def recall_compatible(name: str, printed: float) -> Test:
     """The 95 % interval (Wilson) of ``name``'s recall contains the printed one (%)."""
 
     def test(matrix: Matrix) -> tuple[bool, str]:
-        row = matrix.counts[i := matrix.classes.index(name)]
-        low, high = (100 * x for x in wilson(int(row[i]), int(row.sum())))
-        return low <= printed <= high, f"{100 * row[i] / row.sum():.1f} % [{low:.0f}, {high:.0f}]"
+        low, high = _recall_bounds(matrix, name)
+        return low <= printed <= high, _recall_told(matrix, name)
 
     return test
+
+
+def _recall_bounds(matrix: Matrix, name: str) -> tuple[float, float]:
+    """The 95 % interval (Wilson) of ``name``'s recall (%)."""
+    row = matrix.counts[i := matrix.classes.index(name)]
+    low, high = wilson(int(row[i]), int(row.sum()))
+    return 100 * low, 100 * high
+
+
+def _recall_told(matrix: Matrix, name: str) -> str:
+    low, high = _recall_bounds(matrix, name)
+    return f"{matrix.recall()[name]:.1f} % [{low:.0f}, {high:.0f}]"
 
 
 def recall_between(name: str, low: float, high: float) -> Test:

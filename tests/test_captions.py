@@ -216,6 +216,16 @@ def test_of_gains_those_that_differ_from_zero():
     )
 
 
+def test_of_all_gains_each_is_named_with_its_heading():
+    """One network stands under two of them, and counts under one."""
+    own, unfit = gain("A, CK+48", 2.0, 1.0, 3.0), replace(gain("A, CK+48", 9.0, 8.0, 10.0), undertrained=True)
+    groups = {"Own": [own, gain("B, CK+48", 0.5, -1.0, 2.0)], "One for all: alone": [unfit]}
+    assert captions.forest(groups, by_heading=False) == (
+        "Of 2 measured differences, 1 is above zero (A on CK+48, own), none below; the other one may be zero "
+        "(not corrected for their number). Grey, not counted: A (one for all), trained too little."
+    )
+
+
 def test_of_steps_those_that_turn_at_the_end():
     found = [gain("A → B", 2.0, 1.0, 3.0), gain("A → C", -0.5, -3.0, 1.0)]
     late = [replace(one, last=-0.25) for one in found]

@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 from recorded import CLASSES, record
 
-from ferlib import chapters, records
+from ferlib import chapters, comparison_tables, records
 from ferlib.couples import couple
 from ferlib.evaluate import cluster_bootstrap, metrics, welch, wilson
 from ferlib.experiments import EXPERIMENTS, get
@@ -189,7 +189,7 @@ def test_a_step_has_one_test_over_its_seeds(tmp_path):
         record(tmp_path, FULL.id, seed, 0.5 + gain, **CKPLUS)
     (line,) = chapters.steps([BASELINE, FULL], tmp_path).to_dict("records")
     assert line["ours (points)"] == "+15.00" and line["seed by seed"] == "+0.00 to +30.00, 4 seeds"
-    low, high = (float(x) for x in line["95 % interval"].split(" to "))
+    low, high = (float(x) for x in re.findall(r"[+-][\d.]+", line["95 % interval"]))
     test = couple(BASELINE.id, FULL.id, tmp_path).test()
     assert (low, high) == pytest.approx((test["low"], test["high"]), abs=0.06) and low < 0 < high
     assert float(line["p"]) == pytest.approx(test["p"], rel=0.05) and test["p"] > 0.05
@@ -265,6 +265,19 @@ def test_rows_are_compared_over_their_folds(tmp_path):
     assert line["p"] == line["after Holm"]
     assert line["at best test epochs"] == line["difference (points)"]  # the same frames are right, and others
     assert chapters.epochs_matter([BASELINE, FULL], tmp_path) == ""
+
+
+def test_folds_are_compared_in_the_seeds_that_both_rows_have(tmp_path):
+    """Seed 0: 10 points apart, seed 1: 30; the first row's seed 2 counts for nothing, the interval counts seeds."""
+    for row, reached in ((BASELINE, (0.4, 0.4, 0.9)), (FULL, (0.5, 0.7))):
+        for fold in range(5):
+            ids = [f"S{fold}{i // 10:02d}_001_{i:08d}" for i in range(100)]
+            for seed, accuracy in enumerate(reached):
+                record(tmp_path, f"{row.id}-grouped{fold}", seed, accuracy, ids=ids, **CKPLUS)
+    (found,) = chapters.subject_tests([BASELINE, FULL], tmp_path)
+    test, _ = comparison_tables.own_difference((BASELINE.id, FULL.id), tmp_path)
+    assert found.test == {name: test[name] for name in found.test} and found.test["mean"] == pytest.approx(20)
+    assert found.test["low"] < 0 < found.test["high"] and not found.clear
 
 
 def test_a_difference_that_hangs_on_the_choice_of_the_epoch_is_told(tmp_path):
@@ -366,10 +379,10 @@ PERFECT = Matrix(("d", "c"), np.diag([3, 3]))
 @pytest.mark.parametrize(
     ("test", "holds", "ours"),
     [
-        (recall_at_least("c", 50), True, "50.0 %"),
-        (recall_at_least("c", 50.1), False, "50.0 %"),
-        (recall_below("b", 30), True, "25.0 %"),
-        (recall_below("b", 25), False, "25.0 %"),
+        (recall_at_least("c", 50), True, "50.0 % [15, 85]"),
+        (recall_at_least("c", 50.1), False, "50.0 % [15, 85]"),
+        (recall_below("b", 30), True, "25.0 % [5, 70]"),
+        (recall_below("b", 25), False, "25.0 % [5, 70]"),
         (recall_within("b", 30, 5), True, "25.0 %"),
         (recall_within("b", 30.1, 5), False, "25.0 %"),
         (recall_between("c", 40, 60), True, "2 of 4"),

@@ -437,7 +437,9 @@ def test_a_pair_that_was_trained_too_little_is_named_with_its_difference(many):
     assert any("+35.0 →" in text.get_text() for text in figure.axes[0].texts)
     plots.close(figure)
     said = captions.forest(ran, by_heading=False)
-    assert said.startswith("Of ") and said.endswith("Grey, not counted: SE-CNN, trained too little.")
+    assert said.startswith("Of ") and said.endswith(
+        "Grey, not counted: SE-CNN (one protocol for all), trained too little."
+    )
     said = comparison_tables.verdict(found, "ckplus")
     assert "less than 90 % counts as trained too little" in said and "over the last 10 epochs" in said
     assert "they tell the mean to within " in said and "whole pairs" not in said

@@ -33,7 +33,7 @@ SETTINGS = {
     "evidence.md": ("no further than 3 points", "further than 3 points to one side"),
     "gcca_vgg.ipynb": ("0.005 and 7 (section 2.6)", "which gain could its images show at 80 %?"),
     "intro.md": ("Python 3.11", "Python 3.12"),
-    "ledger.ipynb": ("narrower than ± 3 points", "Below 0.05 the **direction holds**"),
+    "ledger.ipynb": ("at most ± 3 points", "Below 0.05 the **direction holds**"),
     "msca_resnet.ipynb": (
         "constant rate 0.001",
         "constant rate of 0.001",

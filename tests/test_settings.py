@@ -46,7 +46,8 @@ def test_what_is_printed_and_what_is_not():
     assert cells(one, "split")[1] == "we deviate"
     chen = settings.table([get("gcca_vgg-fer2013-model6"), get("gcca_vgg-ckplus-model6")])
     assert cells(chen, "learning rate") == ["0.0001", "not printed"]
-    assert cells(chen, "split")[1] == "FER2013: partly; CK+: not printed, we deviate"
+    assert cells(chen, "split")[1] == "FER2013: not printed; CK+: not printed, we deviate"
+    assert cells(chen, "pixels")[0] == "grey as three channels, by ImageNet's mean and standard deviation"
     assert "early stopping" not in set(chen["setting"])
 
 
@@ -57,3 +58,4 @@ def test_datasets_that_differ_stand_by_name():
     assert cells(frame, "input size")[1] == "FER2013, FERPlus, CK+48: as printed; RAF-DB: we deviate"
     assert cells(frame, "images")[0].startswith("FER2013; FERPlus, labels: most frequent vote")
     assert "FERPlus: not printed" in cells(frame, "split")[1]
+    assert cells(settings.table([get("msca_resnet-ferplus-se_bn")]), "split")[1] == "partly"

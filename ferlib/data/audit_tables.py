@@ -31,6 +31,7 @@ READING = "val_selected"
 TEST_PARTS = {"fer2013.splits.test.total": READING, "fer2013.merged.splits.test.total": "merged"}
 UNKNOWN = "split not printed"
 NBSP = "\u00a0"
+ONE_CELL = "rows of one cell of a paper's table, such as other sizes or from scratch, count as one network"
 Audit = Mapping[str, Any]
 
 
@@ -295,9 +296,9 @@ def lost(found: Sequence[Split]) -> str:
         return ""
     gained = sum(fall <= 0 for fall in falls)
     if len(falls) == 1:
-        return f"On new people the one network of this table loses {falls[0]:.1f} points."
+        return f"On new people the one row of this table loses {falls[0]:.1f} points."
     return (
-        f"On new people the {len(falls)} networks of this table lose between {min(falls):.1f} and {max(falls):.1f} "
+        f"On new people the {len(falls)} rows of this table lose between {min(falls):.1f} and {max(falls):.1f} "
         f"points, in the median {np.median(falls):.1f}{f'; {gained} lose nothing' if gained else ''}."
     )
 
@@ -341,7 +342,7 @@ def waiting_by_subject(found: Sequence[Split]) -> str:
         told += f" {neither} {'has' if neither == 1 else 'have'} neither."
     return (
         f"{len(waiting)} of {some(len(every), 'network')} {'lacks' if len(waiting) == 1 else 'lack'} one of the two "
-        f"readings.{told} "
+        f"readings ({ONE_CELL}).{told} "
         "`ferlib list --pending --dataset ckplus` shows what has to run."
     )
 
@@ -374,7 +375,7 @@ def waiting_for_copies(results: Path | str) -> str:
         if every - done:
             count = f"{len(every - done)} of {some(len(every), 'network')} on {TITLES[name]}"
             told.append(f"{count} (`ferlib list --pending --dataset {name}`)")
-    return f"{listed(told)} have no record yet." if told else ""
+    return f"{listed(told)} have no record yet ({ONE_CELL})." if told else ""
 
 
 def frame_rows() -> list[Experiment]:

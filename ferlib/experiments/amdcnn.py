@@ -58,9 +58,9 @@ SHANG_ASSUMED = {
     "variant.head": "Not printed. 64 channels out of the convolution of each classifier module. "
     + ENUMERATED,
     "variant.ratio": "Not printed. 2 in CAM: with it trained parameters and Keras' total, which counts the statistics "
-    "of batch normalisation too, both print as 1.6 M. With 4 the FLOPs come closer still and of the two counts only "
-    "Keras' total prints so: as good a reading if that is what the paper counts. CAM's perceptron has biases and a "
-    "ReLU, which Eq. 3 does not print.",
+    "of batch normalisation too, both print as 1.6 M. With 4 the larger miss of the FLOPs is smaller still and of the "
+    "two counts only Keras' total prints so: as good a reading if that is what the paper counts. CAM's perceptron has "
+    "biases and a ReLU, which Eq. 3 does not print.",
     "variant.fusion": "Eq. 8 concatenates the three maps of MSAM, Eq. 9 has one. A 1x1 convolution. Their mean would "
     "cost the same to the printed digits: the count does not tell the two apart.",
     "variant.place": "After the max-pool: section III.B names MCBAM last. " + ENUMERATED,
@@ -113,9 +113,9 @@ DATASET_ASSUMED: dict[str, dict[str, str]] = {
         "dataset_options.protocol": "Not printed. Frames at random from CK+48, the three last frames of each "
         "sequence: it has the 981 images of section IV.A.",
         "dataset_options.test_fraction": "Not printed. A fifth: 196 of 197 is 99.49 %, and one surprise frame taken "
-        "for a class of 9 or 10 gives all four figures of Table 3, as section V.A.4 tells; so it does on 195 "
-        "frames, 65 whole sequences. No one number of frames fits the six accuracies of Table 8; three of them are "
-        "fractions of 295, three tenths, for which +MCBAM has a row of its own.",
+        "for a class of 9 or 10 gives all four figures of Table 3, as section V.A.4 tells; on 195 frames, 65 whole "
+        "sequences, one for a class of 9 does. No one number of frames fits the six accuracies of Table 8; three of "
+        "them are fractions of 295, three tenths, for which +MCBAM has a row of its own.",
     },
 }
 HELD_OUT = (

@@ -126,8 +126,8 @@ OPEN_ISLAND = {
 }
 OPEN_DATA = {
     "fer2013": {
-        "dataset_options.protocol": "Section 3.1 prints 35,887 images and no parts. The official ones: training, "
-        "public test for validation, private test.",
+        "dataset_options.protocol": "Not printed: section 3.1 has 35,887 images and no parts. The official ones: "
+        "training, public test for validation, private test.",
     },
     "ckplus": {
         "dataset_options.protocol": "Not printed. Frames at random: the last three of each sequence, which for "
