@@ -502,8 +502,8 @@ def test_networks_by_frame_and_by_person(tmp_path: Path) -> None:
     assert both["frames at random (%)"].startswith("90.00 [") and both["lost (points)"] == "25.00"
     assert both["images"] == "100 and 500" and both["seeds"] == "1 and 2"
     found = audit_tables.both_splits(tmp_path)
-    assert audit_tables.lost(found) == "On new people the one network of this table loses 25.0 points."
-    assert "2 networks" in audit_tables.lost(found * 2) and "between 25.0 and 25.0" in audit_tables.lost(
+    assert audit_tables.lost(found) == "On new people the one row of this table loses 25.0 points."
+    assert "2 rows" in audit_tables.lost(found * 2) and "between 25.0 and 25.0" in audit_tables.lost(
         found * 2
     )
     width = [float(np.ptp(np.array(cell.split("[")[1].split("]")[0].split(", "), float))) for cell in (
@@ -527,7 +527,9 @@ def test_nothing_in_the_table_by_person_breaks_a_line(tmp_path: Path) -> None:
 def test_networks_that_wait_for_a_record(tmp_path: Path) -> None:
     def counts() -> list[tuple[int, int]]:
         text = audit_tables.waiting_for_copies(tmp_path)
-        assert "`ferlib list --pending --dataset fer2013`" in text and text.endswith("have no record yet.")
+        assert "`ferlib list --pending --dataset fer2013`" in text and text.endswith(
+            f"have no record yet ({audit_tables.ONE_CELL})."
+        )
         return [(int(a), int(b)) for a, b in re.findall(r"(\d+) of (\d+) networks on", text)]
 
     before = counts()
