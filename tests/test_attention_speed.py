@@ -1,9 +1,10 @@
-"""How long maps and changes of the explorer take: the budget in CPU time, the file, the command."""
+"""How long maps and changes of the explorer take: against a step of training, the file, the command."""
 
 from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,23 +13,55 @@ from ferlib import attention_speed, explain, stages
 from ferlib.errors import RecordError
 from ferlib.experiments import get
 
-CORES = 2  # of the machine that the limits are meant for
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Threads that wait for each other would be counted as work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def least(*works, times=3):
+    """The least processor seconds of each, of a few tries in turn: other work on the machine hardly changes them."""
+    tries = [[] for _ in works]
+    for _ in range(times):
+        for seconds, work in zip(tries, works, strict=True):
+            began = time.process_time()
+            work()
+            seconds.append(time.process_time() - began)
+    return [min(seconds) for seconds in tries]
 
 
 @pytest.mark.parametrize("name", attention_speed.ROWS)
-def test_maps_of_a_test_part_fit_into_two_minutes_on_two_cores(name):
-    """By processor time, which other work on the machine hardly changes."""
+def test_maps_of_all_layers_cost_less_than_one_step_of_training(name):
+    """On any machine. About half a step; twice as much, or more, where each layer needs passes of its own."""
     row = get(name)
     assert row.size == 48
-    ready, data = attention_speed.network(row), attention_speed.faces(64, row)
+    ready, data = attention_speed.network(row), attention_speed.faces(16, row)
     pixels, labels = data.batch(slice(None))
     x, layers = data.finish(pixels), list(stages.layers_of(ready.model, 48))
-    explain.grad_cams(ready.model, x[:8], labels[:8], layers)
-    began = time.process_time()
     found = explain.grad_cams(ready.model, x, labels, layers)
-    spent = (time.process_time() - began) / len(x) * attention_speed.IMAGES
-    assert len(found) == len(layers) and all(len(one.maps) == 64 for one in found.values())
-    assert spent < CORES * attention_speed.MAPS
+    assert len(found) == len(layers) and all(len(one.maps) == 16 for one in found.values())
+
+    def step():
+        output = ready.model(x)
+        (output[0] if isinstance(output, tuple) else output).sum().backward()
+
+    step()
+    maps, training = least(lambda: explain.grad_cams(ready.model, x, labels, layers), step)
+    assert maps < training
+
+
+def test_maps_of_a_test_part_took_less_than_two_minutes_on_two_cores():
+    """As the book's file has it, on the machine that it names."""
+    found = attention_speed.read(Path(__file__).parents[1] / "results")
+    assert [one["id"] for one in found["maps"]] == list(attention_speed.ROWS)
+    assert found["machine"]["cores"] <= 2
+    assert all(one["images"] == attention_speed.IMAGES for one in found["maps"])
+    assert {line["within 120 s"] for line in attention_speed.map_lines(found)} == {"yes"}
+    assert {line["within 300 ms"] for line in attention_speed.change_lines(found)} == {"yes"}
 
 
 @pytest.fixture(scope="module")
