@@ -37,9 +37,12 @@ _TOKEN = re.compile(rf'<span class="(?:{"|".join(PLAIN_TOKENS)})">([^<]*)</span>
 _CELL_ID = re.compile(r' id="(T_\w+?_(?:row\d+_col\d+|level\d+_(?:col|row)\d+))"')
 _CELL_CLASS = re.compile(r'(<t[dh]\b[^>]*?) class="(?:data|col_heading level\d+) (?:row\d+ )?col\d+"')
 _PICTURE = re.compile(r"data:image/png;base64,\s*([A-Za-z0-9+/=\s]+)")
-_COORDINATES = re.compile(r'\b(?:d|x|y)="[^"]*"')
-# Of a figure as matplotlib writes it, which has its letters as paths: metadata, comments, indentation.
-_NOTHING = re.compile(r"\s*(?:<metadata>.*?</metadata>|<!--.*?-->)|(?<=\n)[ \t\n]+", re.S)
+_COORDINATES = re.compile(r'\b(?:d|x|y)="[^"]*"|\btranslate\([^)]*\)')
+# Of a figure as matplotlib writes it, which has its letters as paths: metadata, comments, space, names of groups.
+_NOTHING = re.compile(r"\s*(?:<metadata>.*?</metadata>|<!--.*?-->)|(?<=>)\s+(?=<)|(?<=\n)[ \t\n]+", re.S)
+_GROUP = re.compile(r'(<g) id="([^"]*)"')
+_PATH = re.compile(r'(?<=\bd=")[^"]*')
+_COMMAND = re.compile(r"\s*([A-DF-Za-df-z])\s*")  # of a path; the e of 1e-5 is none
 _DIGITS = re.compile(r"(\.\d\d)\d+")
 # A picture in a figure, with its width and height: of a face or a map as wide as high, of a colour bar not.
 _INSIDE = re.compile(r'<image\b(?=[^>]*?\bwidth="([\d.]+))(?=[^>]*?\bheight="([\d.]+))')
@@ -106,7 +109,9 @@ def lighten_figure(svg: str) -> str:
     These are a half without loss, or a tenth with a loss that nobody sees.
     """
     svg = _NOTHING.sub("", svg).replace("xlink:href=", "href=")
+    svg = _GROUP.sub(lambda m: m[0] if f"#{m[2]}" in svg else m[1], svg)
     svg = _COORDINATES.sub(lambda m: _DIGITS.sub(r"\1", m[0]), svg)
+    svg = _PATH.sub(lambda m: _COMMAND.sub(r"\1", m[0]), svg)
     return _PICTURE.sub(lambda m: _webp(m[0], base64.b64decode(m[1])), svg)
 
 

@@ -205,8 +205,19 @@ def test_pictures_in_figures_are_lighter_and_look_the_same(figure):
 def test_coordinates_keep_two_decimals_and_scales_all():
     svg = '<g transform="scale(0.015625 -0.015625)"><path d="M 1.23456 2 L 3.999 4"/><use x="7.12345" y="1"/></g>'
     assert lighten_figure(svg) == (
-        '<g transform="scale(0.015625 -0.015625)"><path d="M 1.23 2 L 3.99 4"/><use x="7.12" y="1"/></g>'
+        '<g transform="scale(0.015625 -0.015625)"><path d="M1.23 2L3.99 4"/><use x="7.12" y="1"/></g>'
     )
+    assert lighten_figure('<g transform="translate(7.8765 -1.2345) scale(0.11 -0.11)"/>') == (
+        '<g transform="translate(7.87 -1.23) scale(0.11 -0.11)"/>'
+    )
+    assert (
+        lighten_figure('<path d="M 1e-05 2 \nq -1 2 -3.5 4 \nz\n"/>') == '<path d="M1e-05 2q-1 2 -3.5 4z"/>'
+    )
+
+
+def test_a_name_of_a_group_stays_where_something_refers_to_it():
+    svg = '<g id="a"><g id="b"/></g>\n<use href="#b"/>'
+    assert lighten_figure(svg) == '<g><g id="b"/></g><use href="#b"/>'
 
 
 def svg_of(draw):
